@@ -1,0 +1,205 @@
+# Sluice: HTTP and WebSocket beside an SSB log. `make help` lists the targets.
+
+# ---- what must be installed: the only list ---------------------------------------------------------------------
+PACKAGES_BUILD = gcc libc6-dev pkg-config libmicrohttpd-dev libwebsockets-dev libjansson-dev libsodium-dev liblmdb-dev
+PACKAGES_TEST  = libcriterion-dev zlib1g-dev curl ca-certificates procps $(PACKAGES_NODE)
+PACKAGES_CHECK = clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck universal-ctags gcovr
+# Node only where there is none yet: people bring their own.
+PACKAGES_NODE := $(if $(and $(shell command -v node),$(shell command -v npm)),,nodejs npm)
+
+# ---- flavours: objects of each kind live in a folder of their own ----------------------------------------------
+FLAVOUR ?= release
+OUT     ?= build
+B       := $(OUT)/$(FLAVOUR)
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wstrict-prototypes -Wmissing-prototypes \
+           -Wswitch-enum -Wvla -Wformat=2
+LIBS_PC  = libmicrohttpd libwebsockets jansson libsodium lmdb
+CFLAGS  ?= -O2 -g
+SLUICE_CFLAGS = -std=c17 -D_GNU_SOURCE -I. $(WARNINGS) $(FLAVOUR_CFLAGS) $(CFLAGS) -pthread -MMD -MP
+SLUICE_LDFLAGS = $(FLAVOUR_LDFLAGS) $(LDFLAGS) -pthread
+LDLIBS_SLUICE = $(shell pkg-config --libs $(LIBS_PC)) -lm
+
+FLAVOUR_CFLAGS_release = -fno-plt -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+FLAVOUR_LDFLAGS_release = -pie -Wl,-z,relro,-z,now
+SAN_asan = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAVOUR_CFLAGS_asan = $(SAN_asan)
+FLAVOUR_LDFLAGS_asan = $(SAN_asan)
+FLAVOUR_CFLAGS_tsan = -fsanitize=thread -fno-omit-frame-pointer
+FLAVOUR_LDFLAGS_tsan = -fsanitize=thread
+FLAVOUR_CFLAGS_fuzz = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+FLAVOUR_LDFLAGS_fuzz = -fsanitize=address,undefined
+FLAVOUR_CFLAGS_coverage = --coverage -O0
+FLAVOUR_LDFLAGS_coverage = --coverage
+FLAVOUR_CFLAGS = $(FLAVOUR_CFLAGS_$(FLAVOUR))
+FLAVOUR_LDFLAGS = $(FLAVOUR_LDFLAGS_$(FLAVOUR))
+
+# ---- sources ---------------------------------------------------------------------------------------------------
+objects = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
+LIB_SRC    := $(wildcard store/*.c) $(wildcard views/*.c)
+SERVER_SRC := $(filter-out server/main.c,$(wildcard server/*.c)) server/embed.S
+LIB_OBJ     = $(call objects,$(LIB_SRC))
+SERVER_OBJ  = $(call objects,$(SERVER_SRC))
+MAIN_OBJ    = $(call objects,server/main.c)
+
+SUITES      = unit logs views
+unit_SRC   := $(wildcard tests/unit/*/*.c)
+logs_SRC   := $(wildcard tests/logs/*.c)
+views_SRC  := $(wildcard tests/views/*.c)
+SUPPORT_SRC := $(filter-out %_main.c %_tool.c,$(wildcard tests/support/*.c))
+SUPPORT_OBJ = $(call objects,$(SUPPORT_SRC))
+TOOLS       = $(B)/tests/gen $(B)/tests/canon_tool
+STRESS     := $(patsubst tests/stress/%.c,%,$(wildcard tests/stress/*.c))
+FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz stress docker-test \
+        deps-build deps-test deps-check program suites tools npm print-runtime-packages test-only
+
+all: deps-build ## build the program as build/sluice
+	@$(MAKE) --no-print-directory program
+
+program: $(OUT)/sluice
+
+$(OUT)/sluice: $(OUT)/release/sluice
+	@cp -f $< $@.new && mv -f $@.new $@
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# ---- compiling -------------------------------------------------------------------------------------------------
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(SLUICE_CFLAGS) -c $< -o $@
+$(B)/obj/%.o: %.S
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(SLUICE_CFLAGS) -c $< -o $@
+$(B)/obj/server/embed.o: server/web/index.html api-spec/openapi.yaml api-spec/asyncapi.yaml
+QUIET = $(if $(V),,@echo "  cc $(FLAVOUR) $@";)
+
+$(B)/sluice: $(MAIN_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
+	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
+
+define suite_rules
+$(B)/tests/$(1): $$(call objects,$$($(1)_SRC)) $$(SUPPORT_OBJ) $$(SERVER_OBJ) $$(LIB_OBJ)
+	@mkdir -p $$(@D)
+	$$(QUIET)$$(CC) $$(SLUICE_LDFLAGS) $$^ $$(LDLIBS_SLUICE) -lcriterion -o $$@
+endef
+$(foreach suite,$(SUITES),$(eval $(call suite_rules,$(suite))))
+
+$(B)/tests/gen: $(B)/obj/tests/support/gen_main.o $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
+	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
+$(B)/tests/canon_tool: $(B)/obj/tests/support/canon_tool.o $(LIB_OBJ)
+	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
+$(B)/tests/stress_%: $(B)/obj/tests/stress/stress_%.o $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
+	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
+$(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) -fsanitize=fuzzer $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
+
+$(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay_main.o $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
+	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
+
+suites: $(SUITES:%=$(B)/tests/%) $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
+tools: $(TOOLS)
+
+# ---- installing ------------------------------------------------------------------------------------------------
+define install_missing
+	@missing=$$(for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "installing:" $$missing; \
+	    as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	    $$as_root apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+deps-build:
+	$(call install_missing,$(PACKAGES_BUILD))
+deps-test: deps-build
+	$(call install_missing,$(PACKAGES_TEST))
+deps-check: deps-test
+	$(call install_missing,$(PACKAGES_CHECK))
+
+# What a machine needs that only runs the program: for the second stage of docker/Dockerfile.
+print-runtime-packages: $(OUT)/sluice
+	@ldd $< | awk '$$3 ~ "^/" {print $$3}' | xargs -n1 readlink -f | sed 's,^/usr,,' | xargs -n1 -I{} dpkg-query -S '*{}' 2>/dev/null | \
+	    sed 's/:.*//' | sort -u
+
+# npm packages that the tests use as oracles and clients; never part of the program.
+NPM_DIR = $(OUT)/npm
+npm: $(NPM_DIR)/.installed
+$(NPM_DIR)/.installed: tests/conformance/package.json
+	@mkdir -p $(NPM_DIR)
+	@cp tests/conformance/package.json $(NPM_DIR)/package.json
+	@echo "  npm install"; cd $(NPM_DIR) && npm install --ignore-scripts --no-audit --no-fund --no-package-lock --loglevel=error
+	@touch $@
+
+# ---- running ---------------------------------------------------------------------------------------------------
+NODE_LOG ?= $(HOME)/.ssb/flume/log.offset
+SAMPLE_DIR = $(OUT)/sample
+run: all ## install, build, and serve the node's log, or a sample if there is none
+	@if [ -r "$(NODE_LOG)" ]; then \
+	    exec $(OUT)/sluice serve --follow "$(NODE_LOG)"; \
+	else \
+	    echo "No SSB log at $(NODE_LOG): serving a sample of made-up messages."; \
+	    $(MAKE) --no-print-directory $(SAMPLE_DIR)/.made && exec $(OUT)/sluice serve --data $(SAMPLE_DIR); \
+	fi
+$(SAMPLE_DIR)/.made: tests/fixtures/sample.ndjson.gz
+	@rm -rf $(SAMPLE_DIR) && mkdir -p $(SAMPLE_DIR)
+	@gzip -dc $< | $(OUT)/sluice import --data $(SAMPLE_DIR) -
+	@touch $@
+
+# ---- testing ---------------------------------------------------------------------------------------------------
+test: deps-test ## install, build, and run every suite; ends with "N passed, N failed"
+	@$(MAKE) --no-print-directory -j2 program npm
+	@$(MAKE) --no-print-directory -j2 FLAVOUR=asan $(OUT)/asan/sluice suites tools
+	@$(MAKE) --no-print-directory -j2 FLAVOUR=tsan $(STRESS:%=$(OUT)/tsan/tests/%)
+	@OUT=$(OUT) tests/run
+
+check: deps-check ## everything: format, lint, layers, test, thread sanitizer, 60 s of each fuzzer
+	@$(MAKE) --no-print-directory format-check lint layers
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory fuzz
+
+stress: deps-test ## the threaded parts under ThreadSanitizer
+	@$(MAKE) --no-print-directory FLAVOUR=tsan $(STRESS:%=$(OUT)/tsan/tests/%)
+	@OUT=$(OUT) tests/run stress
+
+FUZZ_SECONDS ?= 60
+fuzz: deps-check ## FUZZ_SECONDS (60) of each fuzzer
+	@$(MAKE) --no-print-directory -j2 FLAVOUR=fuzz CC=clang $(FUZZERS:%=$(OUT)/fuzz/tests/%)
+	@for f in $(FUZZERS); do \
+	    name=$${f#fuzz_}; mkdir -p $(OUT)/fuzz/corpus/$$name $(OUT)/fuzz/crashes; echo "fuzz $$name: $(FUZZ_SECONDS) s"; \
+	    $(OUT)/fuzz/tests/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
+	        -artifact_prefix=$(OUT)/fuzz/crashes/$$name- $(OUT)/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+coverage: deps-check ## line coverage of the C suites, as text
+	@$(MAKE) --no-print-directory -j2 FLAVOUR=coverage suites
+	@for s in $(SUITES); do $(OUT)/coverage/tests/$$s --quiet || exit 1; done
+	@gcovr -r . --object-directory $(OUT)/coverage -e tests
+
+# ---- habits ----------------------------------------------------------------------------------------------------
+C_FILES = $(shell git ls-files '*.c' '*.h')
+format: deps-check ## clang-format all of it
+	@clang-format -i $(C_FILES)
+format-check: deps-check
+	@clang-format --dry-run -Werror $(C_FILES)
+lint: deps-check ## compiler warnings as errors (gcc, clang), clang-tidy, cppcheck, banned functions
+	@tests/lint
+layers: ## no include may go up: store <- views <- server
+	@! grep -nE '#include "(views|server)/' store/*.[ch] || { echo "store/ includes what is above it"; exit 1; }
+	@! grep -nE '#include "server/' views/*.[ch] || { echo "views/ includes what is above it"; exit 1; }
+	@! grep -nlE '#include <(microhttpd|libwebsockets)' $(filter-out server/http%.c server/ws%.c server/listen%.c,$(wildcard store/* views/* server/*.[ch])) \
+	    || { echo "only the adapters in server/ may know libmicrohttpd and libwebsockets"; exit 1; }
+spec: deps-test ## routes.def and openapi.yaml equal; specs linted; examples replayed
+	@$(MAKE) --no-print-directory program npm && OUT=$(OUT) tests/run spec
+docker-test: ## build docker/Dockerfile and use its program, with docker or buildah
+	@docker/test
+clean: ## remove build/
+	@rm -rf $(OUT)
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

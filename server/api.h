@@ -1,0 +1,166 @@
+/* The boundary between the API and the sockets: a request, a reply, a handler. No type of libmicrohttpd or libwebsockets stands here, so every
+ * handler can be called by a test without a socket.
+ *
+ * A handler runs on an HTTP thread and must not block. If it has to wait (for a view to be fresh, for an append to be durable) it arranges to be
+ * woken and answers API_WAIT; it is then called again, from the start, with the same request. */
+#ifndef SERVER_API_H
+#define SERVER_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/config.h"
+#include "server/metrics.h"
+#include "store/buf.h"
+#include "store/err.h"
+#include "store/ref.h"
+#include "views/flume.h"
+
+struct access;
+struct gate;
+struct api_route;
+
+struct server {
+    const struct config *config;
+    struct flume *flume;
+    const struct access *access; /* access.h */
+    struct metrics metrics;
+    bool owned;         /* appends are possible: the log is ours */
+    int64_t started_ms; /* CLOCK_MONOTONIC */
+    _Atomic bool stopping;
+    const struct api_route *routes; /* NULL = api_routes; tests give others */
+    struct gate *gate;              /* gate.h: connections are counted here; made by listen_open, may be NULL */
+};
+
+enum api_method { API_GET, API_HEAD, API_POST, API_OPTIONS, API_OTHER };
+
+#define API_PARAMS_MAX 24
+
+struct api_param {
+    struct slice name;  /* decoded */
+    struct slice value; /* decoded; a raw id stands here as it was sent, undecoded */
+};
+
+struct api_request {
+    struct server *server;
+    enum api_method method;
+    struct slice target; /* as sent: "/feeds/%40abc…?limit=5" */
+    struct slice path;   /* target up to '?', as sent */
+
+    struct api_param path_params[4]; /* in the order of the route's {…} */
+    size_t path_param_count;
+    struct api_param query[API_PARAMS_MAX];
+    size_t query_count;
+
+    /* header fields; data NULL = absent */
+    struct slice accept, prefer, content_type, if_none_match, if_match, last_event_id;
+    struct slice body;
+
+    bool public_only; /* the client may see public messages only (no valid token, server started with --public) */
+    bool may_append;  /* the client may append */
+
+    /* kept between two calls of the handler */
+    const struct api_route *route; /* set by the first dispatch: parameters are parsed once and stay where they are */
+    char *decoded;                 /* what decoded parameters point into */
+    void *state;
+    void (*state_free)(void *state);
+    int64_t arrived_ms; /* CLOCK_MONOTONIC */
+    int64_t fresh_seq;  /* what "fresh" means for this request: the head when it arrived, or after=SEQ; SEQ_EMPTY = not asked yet */
+    uint64_t fresh_ticket; /* of the flume_wait that api_fresh arranged; 0 = none */
+    int wait_err;       /* how the wait that was arranged ended; OK before the first */
+    void (*resume)(void *ctx); /* calls the handler again; any thread, exactly once per API_WAIT, never before the handler has answered */
+    void *resume_ctx;
+};
+
+struct rows;
+
+#define API_HEADERS_MAX 12
+struct api_reply {
+    int status;
+    const char *content_type; /* static text */
+    struct buf body;
+    struct api_header {
+        const char *name; /* static text */
+        char *value;      /* allocated; freed with the reply */
+    } headers[API_HEADERS_MAX];
+    size_t header_count;
+
+    struct rows *stream;      /* instead of body: rows pulled while the client reads (rows.h); owned by the reply */
+    enum api_format { API_JSON, API_NDJSON, API_SSE } format; /* of the stream */
+};
+
+#define API_DONE 0
+#define API_WAIT 1
+typedef int api_handler(struct api_request *req, struct api_reply *reply); /* API_DONE or API_WAIT */
+
+struct api_route {
+    enum api_method method;
+    const char *pattern;   /* "/messages/{id}/raw" */
+    api_handler *handler;
+    const char *operation; /* operationId in openapi.yaml */
+    bool open;             /* answered without a token: /healthz, /readyz */
+};
+extern const struct api_route api_routes[]; /* from routes.def, ended by a NULL pattern */
+
+/* Finds the route, fills path and query parameters, checks the method and calls the handler: everything between the socket and the handler. Unknown
+ * paths get 404, wrong methods 405 with Allow, HEAD is answered by GET's handler. req->target, method, header fields and body are set by the caller. */
+int api_dispatch(struct api_request *req, struct api_reply *reply);
+
+/* Does this target lead to a route that is answered without a token? */
+bool api_target_open(const struct server *server, enum api_method method, struct slice target);
+
+void api_request_free(struct api_request *req); /* what the handlers left in it */
+void api_reply_init(struct api_reply *reply);
+void api_reply_free(struct api_reply *reply);
+
+/* ---- what handlers use ---------------------------------------------------------------------------------------- */
+
+int api_header_add(struct api_reply *reply, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A problem (RFC 9457): the reply becomes application/problem+json with type "/problems/NAME", title, status, detail. `extra` (may be NULL) is more members,
+ * starting with a comma: ",\"index\":3". Answers API_DONE. The list of names stands in problems.def with status and title. */
+int api_problem(struct api_reply *reply, const char *name, const char *extra, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The problem that belongs to a code of err.h, with err_detail as its text. Answers API_DONE. */
+int api_problem_err(struct api_reply *reply, int err);
+
+/* ERR_ARG problem unless every query parameter is one of `names` (NULL-ended) and stands once. true = fine. Every handler calls it first. */
+bool api_query_only(const struct api_request *req, struct api_reply *reply, const char *const *names);
+/* NULL if absent. */
+const struct slice *api_query(const struct api_request *req, const char *name);
+/* Reads a number, a bool ("true", "false"); a bad one makes the problem and answers false. Absent: *ret stays. */
+bool api_query_int(const struct api_request *req, struct api_reply *reply, const char *name, int64_t min, int64_t max, int64_t *ret);
+bool api_query_bool(const struct api_request *req, struct api_reply *reply, const char *name, bool *ret);
+/* An id in any form of ref_parse_any, of one of the kinds in `kinds` ("@", "%&@"); a bad one makes the problem. */
+bool api_query_ref(const struct api_request *req, struct api_reply *reply, const char *name, const char *kinds, struct ref *ret);
+bool api_path_ref(const struct api_request *req, struct api_reply *reply, size_t i, const char *kinds, struct ref *ret);
+
+/* Read your writes: waits until `views` have reached the head as of the request's arrival (flumedb's rule); `after=SEQ` in the query waits for that seq,
+ * `stale=ok` does not wait. API_DONE = go on; API_WAIT = answer API_WAIT now; -1 = the reply is made already (503 with Retry-After after wait_timeout, 400). */
+int api_fresh(struct api_request *req, struct api_reply *reply, uint32_t views);
+#define API_FRESH_PARAMS "after", "stale"
+
+/* Ends the wait that api_fresh arranged, with ERR_CLOSED: true = the request was not woken by it and will not be. Only while the request waits. */
+bool api_fresh_cancel(struct api_request *req);
+
+/* Sluice-Since (lowest since of `views` in this answer; the log's head if 0 views), Sluice-Log-Since, ETag from both, the log's identity and the target. true = the
+ * client has it already: the reply is 304 now. */
+bool api_not_modified(const struct api_request *req, struct api_reply *reply, int64_t since);
+
+/* Which of JSON, NDJSON (application/x-ndjson, application/ndjson, application/jsonl) and SSE (text/event-stream) the client wants; JSON by default.
+ * -1 and 406 if none of them is acceptable. */
+int api_format_of(const struct api_request *req, struct api_reply *reply);
+
+/* Answers with rows in the format the client asked for: a JSON page is collected at once, NDJSON and SSE become reply->stream. Takes `rows` over. */
+int api_reply_rows(struct api_request *req, struct api_reply *reply, struct rows *rows);
+
+/* ---- the handlers of routes.def ------------------------------------------------------------------------------- */
+
+#define ROUTE(method, pattern, handler, operation, open) api_handler handler;
+#include "server/routes.def"
+#undef ROUTE
+
+#endif

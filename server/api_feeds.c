@@ -1,0 +1,139 @@
+#include "server/api_record.h"
+#include "server/rows_log.h"
+#include "server/rows_views.h"
+#include "server/text.h"
+#include "views/view_feeds.h"
+
+/* ---- /feeds ---- */
+
+static bool feeds_read(const struct api_request *req, struct api_reply *reply, int format, struct feeds_params *params)
+{
+    struct ref above = { .kind = REF_NONE }, below = { .kind = REF_NONE };
+    if (!api_query_bool(req, reply, "reverse", &params->reverse) || !api_query_ref(req, reply, "gt", "@", &above) ||
+        !api_query_ref(req, reply, "lt", "@", &below) || !page_limit_read(req, reply, format, &params->limit))
+        return false;
+    params->from = params->reverse ? below : above;
+    params->to = params->reverse ? above : below;
+    return true;
+}
+
+int api_feeds_list(struct api_request *req, struct api_reply *reply)
+{
+    static const char *const names[] = { "gt", "lt", "reverse", "limit", API_FRESH_PARAMS, NULL };
+    struct feeds_params params = { .reverse = false };
+    struct rows *rows;
+    int answer, format = api_format_of(req, reply);
+    if (format < 0 || !api_query_only(req, reply, names) || !feeds_read(req, reply, format, &params)) return API_DONE;
+    if (!api_fresh_now(req, reply, VIEW_MASK(feeds), &answer)) return answer;
+    if (api_not_modified(req, reply, views_since(req->server->flume, VIEW_MASK(feeds)))) return API_DONE;
+    int err = rows_feeds_open(req->server, &params, &rows);
+    return err == OK ? api_reply_rows(req, reply, rows) : api_problem_err(reply, err);
+}
+
+/* ---- /feeds/{id} ---- */
+
+/* Sequences are numbers without gaps: an end that is left out is the next one. */
+static void feed_include_ends(struct filter_params *range)
+{
+    if (range->above && range->range.min < SEQ_MAX) range->range.min++;
+    if (range->below) range->range.max--;
+    range->above = range->below = false;
+    if (range->range.min < 0) range->range.min = 0;
+}
+
+/* Last-Event-ID is the seq of the last record that the client has: go on behind that record's place in the feed. */
+static int feed_resume(const struct flume_read *read, int64_t seq, struct feed_params *params)
+{
+    struct log_record record;
+    struct message message;
+    struct feed_entry entry;
+    message_init(&message);
+    int err = log_get(read->log, seq, &record);
+    if (err == OK) err = message_scan(&message, record.value.data, record.value.len);
+    bool ours = err == OK && message.has_sequence && ref_equal(&message.author_ref, &params->author);
+    int64_t sequence = message.sequence;
+    message_free(&message);
+    if (err != OK) return err;
+    if (!ours) return err_set(ERR_ARG, "Last-Event-ID: the record at seq %lld is not one of that feed", (long long)seq);
+    params->range.range.min = sequence;
+    for (params->skip = 0;; params->skip++) {
+        int got = feeds_range(read, &params->author, sequence, (size_t)params->skip, false, &entry, 1);
+        if (got < 0) return got;
+        if (got == 0 || entry.sequence != sequence) return OK;
+        if (entry.seq == seq) break;
+    }
+    params->skip++;
+    return OK;
+}
+
+static bool feed_read(const struct api_request *req, struct api_reply *reply, int format, struct feed_params *params)
+{
+    if (!range_read(req, reply, format, &params->range) ||
+        !api_query_int(req, reply, "skip", 0, SEQ_MAX, &params->skip))
+        return false;
+    feed_include_ends(&params->range);
+    params->hide_private = req->public_only;
+    return true;
+}
+
+/* Is there such a feed, and where does a client that comes back go on? OK, ERR_NOTFOUND, ERR_ARG … */
+static int feed_place(struct api_request *req, int format, struct feed_params *params)
+{
+    struct flume_read read;
+    struct feed_latest latest;
+    int64_t seen;
+    int err = flume_read_begin(req->server->flume, &read);
+    if (err != OK) return err;
+    err = feeds_latest(&read, &params->author, &latest);
+    if (err == ERR_NOTFOUND && params->range.live) err = OK;
+    if (err == OK && last_event_read(req, format, &seen) && seen >= 0 && !params->range.range.reverse)
+        err = feed_resume(&read, seen, params);
+    flume_read_end(&read);
+    return err;
+}
+
+int api_feed_list(struct api_request *req, struct api_reply *reply)
+{
+    static const char *const names[] = { "gt", "gte", "lt", "lte", "skip", "reverse", "limit", "live", API_FRESH_PARAMS,
+                                         NULL };
+    struct feed_params params = { .skip = 0 };
+    struct rows *rows = NULL;
+    int answer, format = api_format_of(req, reply);
+    if (format < 0 || !api_query_only(req, reply, names) || !api_path_ref(req, reply, 0, "@", &params.author) ||
+        !feed_read(req, reply, format, &params))
+        return API_DONE;
+    if (!api_fresh_now(req, reply, VIEW_MASK(feeds), &answer)) return answer;
+    int err = feed_place(req, format, &params);
+    if (err == ERR_NOTFOUND) return api_problem(reply, "not-found", NULL, "no message of that feed is in the log");
+    if (err != OK) return filter_params_problem(reply, err);
+    int64_t since = views_since(req->server->flume, VIEW_MASK(feeds));
+    if (!params.range.live && api_not_modified(req, reply, since)) return API_DONE;
+    err = rows_feed_open(req->server, &params, &rows);
+    return err == OK ? api_reply_rows(req, reply, rows) : api_problem_err(reply, err);
+}
+
+/* ---- /feeds/{id}/{sequence} ---- */
+
+int api_feed_get(struct api_request *req, struct api_reply *reply)
+{
+    static const char *const names[] = { API_FRESH_PARAMS, NULL };
+    struct flume_read read;
+    struct log_record record;
+    struct ref author;
+    int64_t sequence;
+    int answer;
+    if (!api_query_only(req, reply, names) || !api_path_ref(req, reply, 0, "@", &author)) return API_DONE;
+    if (!text_int(req->path_params[1].value, 0, SEQ_MAX, &sequence))
+        return api_problem(reply, "bad-parameter", NULL, "sequence: a whole number from 1 to 2^53-1 is wanted");
+    if (!api_fresh_now(req, reply, VIEW_MASK(feeds), &answer)) return answer;
+    int err = flume_read_begin(req->server->flume, &read);
+    if (err != OK) return api_problem_err(reply, err);
+    int64_t since = flume_read_since(&read, flume_view(read.flume, VIEW_feeds));
+    err = feeds_get(&read, &author, sequence, &record);
+    flume_read_end(&read);
+    if (err == ERR_NOTFOUND || (err == OK && api_record_hidden(req, &record)))
+        return api_problem(reply, "not-found", NULL, "message %lld of that feed is not in the log",
+                           (long long)sequence);
+    if (err != OK) return api_problem_err(reply, err);
+    return api_not_modified(req, reply, since) ? API_DONE : api_record(req, reply, &record);
+}

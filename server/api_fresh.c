@@ -1,0 +1,214 @@
+/* What an answer is worth: waiting until views are fresh, telling the client what it has already, and the format it wants. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "server/api.h"
+#include "store/fnv.h"
+
+/* ---- freshness ---- */
+
+static void fresh_ready(void *ctx, int err)
+{
+    struct api_request *req = ctx;
+    req->wait_err = err;
+    req->resume(req->resume_ctx);
+}
+
+/* false = the reply is made. Leaves fresh_seq at what has to be reached, SEQ_EMPTY for nothing. */
+static bool fresh_wanted(struct api_request *req, struct api_reply *reply)
+{
+    if (req->fresh_seq != SEQ_EMPTY) return true;
+    int64_t after = SEQ_EMPTY;
+    if (!api_query_int(req, reply, "after", 0, SEQ_MAX, &after)) return false;
+    const struct slice *stale = api_query(req, "stale");
+    if (stale != NULL && (stale->len != 2 || memcmp(stale->data, "ok", 2) != 0)) {
+        (void)api_problem(reply, "bad-parameter", NULL, "stale: only \"ok\" is a value of it");
+        return false;
+    }
+    if (stale != NULL && after != SEQ_EMPTY) {
+        (void)api_problem(reply, "bad-parameter", NULL, "after and stale=ok contradict each other: give one of them");
+        return false;
+    }
+    if (stale == NULL) req->fresh_seq = after != SEQ_EMPTY ? after : flume_head(req->server->flume);
+    return true;
+}
+
+static int fresh_late(struct api_request *req, struct api_reply *reply, int err)
+{
+    if (err != ERR_TIMEOUT && err != ERR_CLOSED) {
+        (void)api_problem_err(reply, err == ERR_LIMIT ? ERR_QUEUE : err);
+        return -1;
+    }
+    const char *why = err == ERR_CLOSED ? "the server is closing" : "the views have not reached it in time";
+    (void)api_header_add(reply, "Retry-After", "1");
+    (void)api_problem(reply, "not-ready", NULL, "seq %lld: %s; ask again, see /views, or say stale=ok",
+                      (long long)req->fresh_seq, why);
+    return -1;
+}
+
+int api_fresh(struct api_request *req, struct api_reply *reply, uint32_t views)
+{
+    req->fresh_ticket = 0;
+    if (req->wait_err != OK) return fresh_late(req, reply, req->wait_err);
+    if (!fresh_wanted(req, reply)) return -1;
+    if (req->fresh_seq == SEQ_EMPTY) return API_DONE;
+    if (views == 0) {
+        if (req->fresh_seq <= flume_head(req->server->flume)) return API_DONE;
+        /* No view is asked, but the log has to reach the seq: the view that every log has is as good a bell as any. */
+        views = VIEW_MASK(messages);
+    }
+    int64_t deadline = req->arrived_ms + req->server->config->wait_timeout * 1000;
+    int ready = flume_wait(req->server->flume, views, req->fresh_seq, deadline, fresh_ready, req, &req->fresh_ticket);
+    if (ready < 0) return fresh_late(req, reply, ready);
+    return ready == 1 ? API_DONE : API_WAIT;
+}
+
+bool api_fresh_cancel(struct api_request *req)
+{
+    if (req->fresh_ticket == 0 || !flume_wait_cancel(req->server->flume, req->fresh_ticket)) return false;
+    req->wait_err = ERR_CLOSED;
+    return true;
+}
+
+/* ---- conditional requests ---- */
+
+/* Weak comparison (RFC 9110 8.8.3.2) of our tag's opaque part with a list of tags. */
+static bool etag_listed(struct slice list, const char *tag)
+{
+    if (list.len == 1 && list.data[0] == '*') return true;
+    size_t len = strlen(tag);
+    const char *at = list.data;
+    for (size_t left = list.len; left >= len;) {
+        const char *hit = memmem(at, left, tag, len);
+        if (hit == NULL) return false;
+        const char *end = hit + len;
+        if (end == list.data + list.len || *end == ',' || *end == ' ') return true;
+        left -= (size_t)(end - at);
+        at = end;
+    }
+    return false;
+}
+
+bool api_not_modified(const struct api_request *req, struct api_reply *reply, int64_t since)
+{
+    struct log *log = flume_log(req->server->flume);
+    const struct {
+        uint64_t identity;
+        int64_t since, head;
+        uint64_t public_only;
+    } state = { log_identity(log), since, flume_head(req->server->flume), req->public_only };
+    uint64_t hash = fnv_add(FNV_START, &state, sizeof state);
+    hash = fnv_add(hash, req->accept.data != NULL ? req->accept.data : "", req->accept.len);
+    hash = fnv_add(hash, req->target.data, req->target.len);
+    char tag[24];
+    (void)snprintf(tag, sizeof tag, "\"%016llx\"", (unsigned long long)hash);
+
+    (void)api_header_add(reply, "Sluice-Since", "%lld", (long long)state.since);
+    (void)api_header_add(reply, "Sluice-Log-Since", "%lld", (long long)state.head);
+    (void)api_header_add(reply, "ETag", "W/%s", tag);
+    if (req->if_none_match.data == NULL || !etag_listed(req->if_none_match, tag)) return false;
+    reply->status = 304;
+    buf_reset(&reply->body);
+    return true;
+}
+
+/* ---- formats ---- */
+
+struct accepted {
+    int quality;   /* thousandths; -1 = not named */
+    int exactness; /* 2 = the type by name, 1 = its family, 0 = anything */
+};
+
+static const struct {
+    const char *type;
+    enum api_format format;
+} media_types[] = {
+    { "application/json", API_JSON },    { "application/x-ndjson", API_NDJSON }, { "application/ndjson", API_NDJSON },
+    { "application/jsonl", API_NDJSON }, { "text/event-stream", API_SSE },
+};
+
+static struct slice slice_trim(struct slice text)
+{
+    while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+        text.data++;
+        text.len--;
+    }
+    while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
+        text.len--;
+    return text;
+}
+
+/* Cuts off what stands before the next `separator`; false at the end. */
+static bool slice_cut(struct slice *rest, char separator, struct slice *ret_part)
+{
+    if (rest->data == NULL) return false;
+    const char *end = rest->len == 0 ? NULL : memchr(rest->data, separator, rest->len);
+    size_t len = end == NULL ? rest->len : (size_t)(end - rest->data);
+    *ret_part = slice_trim((struct slice){ rest->data, len });
+    *rest = end == NULL ? (struct slice){ NULL, 0 } : (struct slice){ end + 1, rest->len - len - 1 };
+    return true;
+}
+
+/* q=0.5 -> 500; 1000 if it is absent, 0 if it makes no sense. */
+static int quality_of(struct slice parameters)
+{
+    struct slice part;
+    while (slice_cut(&parameters, ';', &part)) {
+        if (part.len < 2 || (part.data[0] | 32) != 'q' || part.data[1] != '=') continue;
+        const char *text = part.data + 2;
+        size_t len = part.len - 2;
+        if (len == 0 || len > 5 || (text[0] != '0' && text[0] != '1') || (len > 1 && text[1] != '.')) return 0;
+        int quality = (text[0] - '0') * 1000;
+        for (size_t i = 2, unit = 100; i < len; i++, unit /= 10) {
+            if (text[i] < '0' || text[i] > '9') return 0;
+            quality += (text[i] - '0') * (int)unit;
+        }
+        return quality > 1000 ? 1000 : quality;
+    }
+    return 1000;
+}
+
+static bool slice_same(struct slice a, const char *b, size_t len)
+{
+    return a.len == len && strncasecmp(a.data, b, len) == 0;
+}
+
+static void accept_range(struct slice range, int quality, struct accepted accepted[3])
+{
+    for (size_t i = 0; i < sizeof media_types / sizeof *media_types; i++) {
+        const char *type = media_types[i].type;
+        size_t family = (size_t)(strchr(type, '/') - type) + 1;
+        int exactness =
+            slice_same(range, type, strlen(type))                                                                ? 2
+            : range.len == family + 1 && range.data[family] == '*' && strncasecmp(range.data, type, family) == 0 ? 1
+            : slice_same(range, "*/*", 3)                                                                        ? 0
+                                                                                                                 : -1;
+        struct accepted *seen = &accepted[media_types[i].format];
+        if (exactness > seen->exactness || (exactness == seen->exactness && exactness >= 0 && quality > seen->quality))
+            *seen = (struct accepted){ quality, exactness };
+    }
+}
+
+int api_format_of(const struct api_request *req, struct api_reply *reply)
+{
+    if (req->accept.data == NULL || req->accept.len == 0) return API_JSON;
+    struct accepted accepted[3] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+    struct slice rest = req->accept, range, type;
+    while (slice_cut(&rest, ',', &range)) {
+        if (slice_cut(&range, ';', &type)) accept_range(type, quality_of(range), accepted);
+    }
+    int best = -1;
+    for (int format = API_JSON; format <= API_SSE; format++) {
+        const struct accepted *a = &accepted[format];
+        if (a->quality <= 0) continue;
+        if (best < 0 || a->quality > accepted[best].quality ||
+            (a->quality == accepted[best].quality && a->exactness > accepted[best].exactness))
+            best = format;
+    }
+    if (best < 0)
+        (void)api_problem(reply, "not-acceptable", NULL,
+                          "Accept: %.*s: application/json, application/x-ndjson and text/event-stream can be had",
+                          req->accept.len < 200 ? (int)req->accept.len : 200, req->accept.data);
+    return best;
+}

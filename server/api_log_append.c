@@ -1,0 +1,332 @@
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "server/api.h"
+#include "server/text.h"
+#include "store/canonical.h"
+#include "store/json.h"
+
+/* One POST /log on its way through the indexer. Lives as req->state from the first call to the answer. */
+struct append {
+    struct flume_append job;
+    struct api_request *req;
+    struct feed_message *messages; /* accept ssb; `made` of them are to be freed */
+    struct slice *values;          /* accept any; borrowed from the body */
+    size_t *lines;                 /* where in the body each value stands, counted from 0 */
+    int64_t *seqs;
+    size_t made;
+    bool batch;
+};
+
+static void append_free(void *state)
+{
+    struct append *append = state;
+    if (append == NULL) return;
+    for (size_t i = 0; i < append->made; i++)
+        feed_message_free(&append->messages[i]);
+    free(append->messages);
+    free(append->values);
+    free(append->lines);
+    free(append->seqs);
+    free(append);
+}
+
+/* The log's own timestamp, in ms: no two are equal and none goes back, as npm monotonic-timestamp gives them. */
+static double append_time(void)
+{
+    static _Atomic int64_t newest_us;
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t us = ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000) * 1000;
+    int64_t newest = atomic_load(&newest_us);
+    int64_t next;
+    do
+        next = us > newest ? us : newest + 1;
+    while (!atomic_compare_exchange_weak(&newest_us, &newest, next));
+    return (double)next / 1000;
+}
+
+/* ---- what was sent ---- */
+
+static bool append_media(struct slice type, const char *name)
+{
+    size_t len = 0;
+    while (len < type.len && type.data[len] != ';')
+        len++;
+    return text_is_nocase(text_trim((struct slice){ type.data, len }), name);
+}
+
+/* 1 = a batch of lines, 0 = one value, -1 = neither. */
+static int append_kind(struct slice type)
+{
+    if (type.data == NULL || append_media(type, "application/json")) return 0;
+    bool lines = append_media(type, "application/x-ndjson") || append_media(type, "application/ndjson") ||
+                 append_media(type, "application/jsonl");
+    return lines ? 1 : -1;
+}
+
+/* Next line of the body that is not blank: true. *at and *line move behind it. */
+static bool append_line(struct slice body, size_t *at, size_t *line, struct slice *ret_value, size_t *ret_line)
+{
+    while (*at < body.len) {
+        const char *start = body.data + *at;
+        const char *end = memchr(start, '\n', body.len - *at);
+        size_t len = end == NULL ? body.len - *at : (size_t)(end - start);
+        *at += end == NULL ? len : len + 1;
+        size_t number = (*line)++;
+        struct slice value = text_trim((struct slice){ start, len });
+        if (value.len == 0) continue;
+        *ret_value = value;
+        *ret_line = number;
+        return true;
+    }
+    return false;
+}
+
+static size_t append_count(struct slice body, bool batch)
+{
+    if (!batch) return text_trim(body).len > 0 ? 1 : 0;
+    size_t at = 0, line = 0, number, count = 0;
+    struct slice value;
+    while (append_line(body, &at, &line, &value, &number))
+        count++;
+    return count;
+}
+
+static int append_new(struct slice body, bool batch, bool any, size_t count, struct append **ret_append)
+{
+    struct append *append = calloc(1, sizeof *append);
+    if (append == NULL) return err_set(ERR_NOMEM, "no memory to append");
+    append->batch = batch;
+    append->values = calloc(count, sizeof *append->values);
+    append->lines = calloc(count, sizeof *append->lines);
+    append->seqs = calloc(count, sizeof *append->seqs);
+    if (!any) append->messages = calloc(count, sizeof *append->messages);
+    if (append->values == NULL || append->lines == NULL || append->seqs == NULL || (!any && append->messages == NULL)) {
+        append_free(append);
+        return err_set(ERR_NOMEM, "no memory to append %zu messages", count);
+    }
+    append->values[0] = text_trim(body);
+    size_t at = 0, line = 0;
+    for (size_t i = 0; batch && i < count; i++)
+        (void)append_line(body, &at, &line, &append->values[i], &append->lines[i]);
+    *ret_append = append;
+    return OK;
+}
+
+/* ---- checking ---- */
+
+/* {"key","value","timestamp"} or a bare value; *ret_key is empty for the latter. */
+static int append_unwrap(struct slice sent, struct slice *ret_value, struct slice *ret_key)
+{
+    struct slice author, value, key = { NULL, 0 };
+    *ret_value = sent;
+    *ret_key = key;
+    if (sent.data[0] != '{') return OK;
+    int found = json_find(sent, "author", &author);
+    if (found != 0) return found < 0 ? found : OK;
+    found = json_find(sent, "value", &value);
+    if (found <= 0) return found;
+    found = json_find(sent, "key", &key);
+    if (found < 0) return found;
+    *ret_value = value;
+    *ret_key = key;
+    return OK;
+}
+
+static int append_check_key(struct slice key, const struct ref *id)
+{
+    if (key.data == NULL) return OK;
+    char text[REF_TEXT_MAX + 2];
+    size_t len = ref_print(id, text + 1);
+    text[0] = text[len + 1] = '"';
+    if (key.len == len + 2 && memcmp(key.data, text, key.len) == 0) return OK;
+    return err_set(ERR_INVALID, "the key that was sent is not the message's id, which is %.*s", (int)len, text + 1);
+}
+
+static int append_check_message(struct append *append, size_t i)
+{
+    struct slice value, key;
+    struct feed_message *message = &append->messages[i];
+    int err = append_unwrap(append->values[i], &value, &key);
+    if (err != OK) return err;
+    append->made = i + 1;
+    err = feed_check(value.data, value.len, NULL, message);
+    if (err == OK) err = append_check_key(key, &message->id);
+    return err == OK ? feed_record(message, append_time()) : err;
+}
+
+static int append_check_any(struct slice value)
+{
+    struct canonical *doc = NULL;
+    int err = canonical_parse(value.data, value.len, &doc);
+    canonical_free(doc);
+    if (err == OK && value.len > LOG_RECORD_MAX)
+        err = err_set(ERR_LIMIT, "the value has %zu bytes: the most is %zu", value.len, LOG_RECORD_MAX);
+    return err;
+}
+
+/* The problem for value i that was refused with err and err_detail. */
+static int append_refused(struct append *append, struct api_reply *reply, size_t i, int err)
+{
+    const char *detail = err_detail(err);
+    char message[512];
+    (void)snprintf(message, sizeof message, "%s", detail);
+    struct buf extra;
+    buf_init(&extra, 8192);
+    (void)buf_printf(&extra, ",\"index\":%zu,\"reason\":", append->lines[i]);
+    (void)buf_put_json(&extra, message, strlen(message));
+    (void)buf_putc(&extra, '\0');
+    const char *members = extra.err == OK ? extra.data : NULL;
+    int answer = API_DONE;
+    if (err == ERR_FORK)
+        answer = api_problem(reply, "fork", members, "%s", message);
+    else if (err == ERR_JSON)
+        answer = api_problem(reply, "bad-request", members, "the body is not valid JSON: %s", message);
+    else if (err == ERR_INVALID || err == ERR_LIMIT || err == ERR_ARG)
+        answer = api_problem(reply, "invalid-message", members, "%s", message);
+    else
+        answer = api_problem_err(reply, err);
+    buf_free(&extra);
+    return answer;
+}
+
+static bool append_check(struct append *append, struct api_reply *reply, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int err = append->messages != NULL ? append_check_message(append, i) : append_check_any(append->values[i]);
+        if (err == OK) continue;
+        (void)append_refused(append, reply, i, err);
+        return false;
+    }
+    return true;
+}
+
+/* ---- queueing and answering ---- */
+
+static void append_done(struct flume_append *job)
+{
+    struct append *append = job->ctx;
+    append->req->resume(append->req->resume_ctx);
+}
+
+/* durability=relaxed among the preferences (RFC 7240). */
+static bool append_relaxed(struct slice prefer)
+{
+    size_t at = 0;
+    while (prefer.data != NULL && at < prefer.len) {
+        size_t len = 0;
+        while (at + len < prefer.len && prefer.data[at + len] != ',' && prefer.data[at + len] != ';')
+            len++;
+        if (text_is_nocase(text_trim((struct slice){ prefer.data + at, len }), "durability=relaxed")) return true;
+        at += len + 1;
+    }
+    return false;
+}
+
+static void append_put_seq(struct append *append, struct buf *out)
+{
+    (void)buf_printf(out, "{\"seq\":%lld", (long long)append->seqs[0]);
+    if (append->messages != NULL) {
+        (void)buf_puts(out, ",\"key\":");
+        text_put_ref(out, &append->messages[0].id);
+    }
+    (void)buf_puts(out, "}\n");
+}
+
+static void append_put_batch(struct append *append, struct buf *out)
+{
+    int64_t since = SEQ_EMPTY;
+    for (size_t i = 0; i < append->job.count; i++)
+        if (append->seqs[i] > since) since = append->seqs[i];
+    (void)buf_printf(out, "{\"count\":%zu,\"since\":%lld,\"duplicates\":%zu}\n", append->job.count, (long long)since,
+                     append->job.duplicates);
+}
+
+static int append_answer(struct append *append, struct api_reply *reply)
+{
+    struct flume_append *job = &append->job;
+    struct metrics *metrics = &append->req->server->metrics;
+    if (job->err != OK) {
+        atomic_fetch_add(&metrics->append_refused, 1);
+        (void)err_set(job->err, "%s", job->detail);
+        return append_refused(append, reply, job->index < job->count ? job->index : 0, job->err);
+    }
+    atomic_fetch_add(&metrics->appended, (int64_t)(job->count - job->duplicates));
+    bool stored = job->duplicates < job->count;
+    reply->status = !stored ? 200 : job->relaxed ? 202 : 201;
+    reply->content_type = "application/json";
+    if (append->batch)
+        append_put_batch(append, &reply->body);
+    else
+        append_put_seq(append, &reply->body);
+    if (!append->batch) (void)api_header_add(reply, "Location", "/log/%lld", (long long)append->seqs[0]);
+    if (job->relaxed) (void)api_header_add(reply, "Preference-Applied", "durability=relaxed");
+    return API_DONE;
+}
+
+static int append_queue(struct append *append, struct api_reply *reply, size_t count)
+{
+    struct api_request *req = append->req;
+    append->job = (struct flume_append){
+        .messages = append->messages,
+        .values = append->messages == NULL ? append->values : NULL,
+        .count = count,
+        .relaxed = append_relaxed(req->prefer),
+        .deadline_ms = flume_now_ms() + req->server->config->wait_timeout * 1000,
+        .done = append_done,
+        .ctx = append,
+        .seqs = append->seqs,
+    };
+    req->state = append;
+    req->state_free = append_free;
+    int err = flume_append(req->server->flume, &append->job);
+    return err == OK ? API_WAIT : api_problem_err(reply, err);
+}
+
+static bool append_allowed(const struct api_request *req, struct api_reply *reply)
+{
+    if (!req->may_append)
+        (void)api_problem(reply, "forbidden", NULL, "appending needs a token: Authorization: Bearer TOKEN");
+    else if (!req->server->owned)
+        (void)api_problem(reply, "read-only", NULL,
+                          "the log that is served belongs to another process and is only followed: append there, or "
+                          "serve a folder of your own with --data");
+    else
+        return true;
+    return false;
+}
+
+static int append_begin(struct api_request *req, struct api_reply *reply)
+{
+    const struct config *config = req->server->config;
+    struct append *append = NULL;
+    int kind = append_kind(req->content_type);
+    if (kind < 0)
+        return api_problem(reply, "unsupported-type", NULL,
+                           "send one message as application/json, or a batch, one a line, as application/x-ndjson");
+    size_t count = append_count(req->body, kind == 1);
+    if (count == 0) return api_problem(reply, "bad-request", NULL, "the body is empty: a signed message is wanted");
+    if (count > (size_t)config->batch_max)
+        return api_problem(reply, "too-large", NULL, "the batch has %zu messages: the most is %lld", count,
+                           (long long)config->batch_max);
+    bool any = config->accept != NULL && strcmp(config->accept, "any") == 0;
+    int err = append_new(req->body, kind == 1, any, count, &append);
+    if (err != OK) return api_problem_err(reply, err);
+    append->req = req;
+    if (append_check(append, reply, count)) return append_queue(append, reply, count);
+    atomic_fetch_add(&req->server->metrics.append_refused, 1);
+    append_free(append);
+    return API_DONE;
+}
+
+int api_log_append(struct api_request *req, struct api_reply *reply)
+{
+    static const char *const names[] = { NULL };
+    if (!api_query_only(req, reply, names)) return API_DONE;
+    if (!append_allowed(req, reply)) return API_DONE;
+    return req->state != NULL ? append_answer(req->state, reply) : append_begin(req, reply);
+}

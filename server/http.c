@@ -1,0 +1,193 @@
+#include "server/http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/diag.h"
+#include "server/gate.h"
+#include "server/http_internal.h"
+
+/* Memory of one connection: head of the request, head and buffer of the answer. 32 KiB is the most that libmicrohttpd takes from malloc, above it maps pages
+ * for every connection. */
+#define CONNECTION_MEMORY ((size_t)32 << 10)
+#define CONNECTION_MEMORY_REST ((size_t)24 << 10) /* beside the target */
+
+#define ENDING_MS 500 /* for what is still running when the time is over */
+
+static void time_after(int64_t ms, struct timespec *ret_time)
+{
+    (void)clock_gettime(CLOCK_MONOTONIC, ret_time);
+    ret_time->tv_sec += ms / 1000;
+    ret_time->tv_nsec += (long)(ms % 1000) * 1000000;
+    if (ret_time->tv_nsec >= 1000000000) {
+        ret_time->tv_sec++;
+        ret_time->tv_nsec -= 1000000000;
+    }
+}
+
+/* ---- libmicrohttpd's side ---- */
+
+/* Its messages are about clients, of whom anybody may send as many as he likes: one a second is enough. Those about TCP options on Unix sockets mean nothing. */
+static void on_message(void *cls, const char *fmt, va_list args)
+{
+    static _Atomic int64_t last_ms;
+    char text[200], quoted[DIAG_QUOTE_MAX];
+    (void)cls;
+    int64_t now = flume_now_ms();
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    (void)vsnprintf(text, sizeof text, fmt, args);
+#pragma GCC diagnostic pop
+    if (strstr(text, "TCP_") != NULL || strstr(text, "push") != NULL || now - last_ms < 1000) return;
+    last_ms = now;
+    text[strcspn(text, "\r\n")] = '\0';
+    diag_info("http", "detail=%s", diag_quote(text, quoted));
+}
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **state,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = cls;
+    (void)state;
+    if (code != MHD_CONNECTION_NOTIFY_CLOSED) return;
+    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (fd != NULL) gate_leave(http->server->gate, fd->connect_fd);
+}
+
+static int daemon_start(struct http *http)
+{
+    const struct config *config = http->server->config;
+    size_t memory = CONNECTION_MEMORY_REST + (size_t)config->target_max;
+    if (memory < CONNECTION_MEMORY) memory = CONNECTION_MEMORY;
+    struct MHD_OptionItem options[] = {
+        { MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)config->http_threads, NULL },
+        { MHD_OPTION_END, 0, NULL },
+    };
+    if (config->http_threads < 2) options[0].option = MHD_OPTION_END;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                     MHD_USE_ERROR_LOG;
+    http->daemon = MHD_start_daemon(flags, 0, NULL, NULL, exchange_step, http, MHD_OPTION_EXTERNAL_LOGGER, on_message,
+                                    NULL, MHD_OPTION_URI_LOG_CALLBACK, exchange_open, http, MHD_OPTION_NOTIFY_COMPLETED,
+                                    exchange_over, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+                                    MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CONNECTION_LIMIT,
+                                    (unsigned)(config->connections_max + config->http_threads),
+                                    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_timeout,
+                                    MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    return http->daemon != NULL ? OK : err_set(ERR_IO, "the HTTP library does not start");
+}
+
+/* ---- signs of life ---- */
+
+static void *beat_run(void *cls)
+{
+    struct http *http = cls;
+    (void)pthread_mutex_lock(&http->lock);
+    while (!http->stopping) {
+        struct timespec until;
+        time_after(1000, &until);
+        (void)pthread_cond_timedwait(&http->changed, &http->lock, &until);
+        stream_resume(http, http->server->config->heartbeat * 1000);
+    }
+    (void)pthread_mutex_unlock(&http->lock);
+    return NULL;
+}
+
+/* ---- start, use, stop ---- */
+
+static void http_free(struct http *http)
+{
+    (void)pthread_cond_destroy(&http->changed);
+    (void)pthread_mutex_destroy(&http->lock);
+    free(http);
+}
+
+int http_start(struct server *server, struct http **ret_http)
+{
+    struct http *http = calloc(1, sizeof *http);
+    if (http == NULL) return err_set(ERR_NOMEM, "out of memory");
+    http->server = server;
+    (void)pthread_mutex_init(&http->lock, NULL);
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&http->changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    int err = daemon_start(http);
+    if (err != OK) {
+        http_free(http);
+        return err;
+    }
+    if (pthread_create(&http->beat_thread, NULL, beat_run, http) != 0) {
+        MHD_stop_daemon(http->daemon);
+        http_free(http);
+        return err_set(ERR_NOMEM, "no thread can be started");
+    }
+    *ret_http = http;
+    return OK;
+}
+
+int http_adopt(struct http *http, int fd, const struct sockaddr *address, socklen_t address_len)
+{
+    if (MHD_add_connection(http->daemon, fd, address, address_len) == MHD_YES) return OK;
+    http->server->metrics.connections_refused++;
+    return err_set(ERR_IO, "the HTTP library does not take the connection");
+}
+
+void http_wake(struct http *http)
+{
+    (void)pthread_mutex_lock(&http->lock);
+    http->generation++;
+    stream_resume(http, INT64_MIN);
+    (void)pthread_mutex_unlock(&http->lock);
+}
+
+/* Waits until nothing is under way any more, or until `deadline_ms`; ends the waits of handlers meanwhile. */
+static void stop_wait(struct http *http, int64_t deadline_ms, bool streams_too)
+{
+    (void)pthread_mutex_lock(&http->lock);
+    for (;;) {
+        size_t left = streams_too ? http->exchanges : http->handling + http->waiting;
+        if (left == 0 || flume_now_ms() >= deadline_ms) break;
+        (void)pthread_mutex_unlock(&http->lock);
+        exchange_cancel_waits(http);
+        (void)pthread_mutex_lock(&http->lock);
+        struct timespec until;
+        time_after(20, &until);
+        (void)pthread_cond_timedwait(&http->changed, &http->lock, &until);
+    }
+    (void)pthread_mutex_unlock(&http->lock);
+}
+
+void http_stop(struct http *http, int64_t timeout_ms)
+{
+    if (http == NULL) return;
+    int64_t deadline = flume_now_ms() + timeout_ms;
+    (void)pthread_mutex_lock(&http->lock);
+    http->stopping = true;
+    http->generation++;
+    stream_resume(http, INT64_MIN);
+    (void)pthread_cond_broadcast(&http->changed);
+    (void)pthread_mutex_unlock(&http->lock);
+    (void)pthread_join(http->beat_thread, NULL);
+    stop_wait(http, deadline, true);
+
+    (void)pthread_mutex_lock(&http->lock);
+    http->ending = true;
+    stream_resume(http, INT64_MIN);
+    (void)pthread_mutex_unlock(&http->lock);
+    stop_wait(http, flume_now_ms() + ENDING_MS, false);
+    (void)pthread_mutex_lock(&http->lock);
+    size_t left = http->handling + http->waiting;
+    (void)pthread_mutex_unlock(&http->lock);
+    if (left > 0) {
+        /* The library aborts when it is stopped with suspended connections, and somebody will still call their resume: memory stays where it is. Every handler is
+         * shut off by `ending`, and the process is about to end. */
+        diag_error("http_stop", "unanswered=%zu", left);
+        return;
+    }
+    MHD_stop_daemon(http->daemon);
+    http_free(http);
+}

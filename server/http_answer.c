@@ -1,0 +1,119 @@
+/* An api_reply as an HTTP response: the header fields that every answer carries, and the body or stream. */
+#include <string.h>
+
+#include "server/http_internal.h"
+#include "server/text.h"
+
+static void header_put(struct MHD_Response *response, const char *name, const char *value)
+{
+    (void)MHD_add_response_header(response, name, value);
+}
+
+static bool header_given(const struct api_reply *reply, const char *name)
+{
+    for (size_t i = 0; i < reply->header_count; i++)
+        if (strcasecmp(reply->headers[i].name, name) == 0) return true;
+    return false;
+}
+
+static void header_put_default(struct MHD_Response *response, const struct api_reply *reply, const char *name,
+                               const char *value)
+{
+    if (!header_given(reply, name)) header_put(response, name, value);
+}
+
+static const char *allow_given(const struct api_reply *reply)
+{
+    for (size_t i = 0; i < reply->header_count; i++)
+        if (strcmp(reply->headers[i].name, "Allow") == 0) return reply->headers[i].value;
+    return NULL;
+}
+
+/* Only pages of origins on the list read our answers; the others get no field at all, and the browser keeps the answer from them. */
+static void cors_put(const struct exchange *exchange, struct MHD_Response *response)
+{
+    if (exchange->http->server->config->allow_origin_count > 0) header_put(response, "Vary", "Origin");
+    if (!exchange->grant.cors) return;
+    char origin[300];
+    size_t len = exchange->fields.origin.len;
+    if (len >= sizeof origin) return;
+    memcpy(origin, exchange->fields.origin.data, len);
+    origin[len] = '\0';
+    header_put(response, "Access-Control-Allow-Origin", origin);
+    const char *allow = allow_given(&exchange->reply);
+    if (exchange->req.method == API_OPTIONS && exchange->fields.preflight_method.data != NULL && allow != NULL) {
+        header_put(response, "Access-Control-Allow-Methods", allow);
+        header_put(response, "Access-Control-Allow-Headers",
+                   "Authorization, Content-Type, Prefer, If-None-Match, Last-Event-ID");
+        header_put(response, "Access-Control-Max-Age", "600");
+        return;
+    }
+    header_put(response, "Access-Control-Expose-Headers",
+               "ETag, Link, Retry-After, Sluice-Since, Sluice-Log-Since, Sluice-Log-Durable");
+}
+
+static void headers_put(const struct exchange *exchange, struct MHD_Response *response, bool closing)
+{
+    const struct api_reply *reply = &exchange->reply;
+    bool bodyless = reply->status == 204 || reply->status == 304;
+    for (size_t i = 0; i < reply->header_count; i++)
+        header_put(response, reply->headers[i].name, reply->headers[i].value);
+    if (!bodyless) header_put_default(response, reply, "Content-Type", reply->content_type);
+    header_put_default(response, reply, "Cache-Control", reply->status >= 400 ? "no-store" : "no-cache");
+    header_put_default(response, reply, "Content-Security-Policy",
+                       "default-src 'none'; frame-ancestors 'none'; sandbox");
+    header_put(response, "X-Content-Type-Options", "nosniff");
+    header_put(response, "Cross-Origin-Resource-Policy", "same-origin");
+    header_put(response, "Server", "Sluice");
+    if (reply->status == 401) header_put(response, "WWW-Authenticate", "Bearer realm=\"sluice\"");
+    if (reply->stream != NULL) header_put(response, "X-Accel-Buffering", "no");
+    if (closing) header_put(response, "Connection", "close");
+    cors_put(exchange, response);
+}
+
+/* The body's memory goes over to the response. */
+static struct MHD_Response *body_response(struct exchange *exchange)
+{
+    struct buf *body = &exchange->reply.body;
+    if (body->len == 0) return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = MHD_create_response_from_buffer(body->len, body->data, MHD_RESPMEM_MUST_FREE);
+    if (response != NULL) *body = (struct buf){ .max = body->max };
+    return response;
+}
+
+static bool reply_broken(const struct api_reply *reply)
+{
+    return reply->stream == NULL && reply->body.err != OK;
+}
+
+enum MHD_Result exchange_answer(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    struct api_reply *reply = &exchange->reply;
+    if (reply_broken(reply)) (void)api_problem_err(reply, err_set(reply->body.err, "the answer is too large"));
+    int64_t bytes = (int64_t)reply->body.len;
+    struct MHD_Response *response = NULL;
+    bool full = false;
+    if (reply->stream != NULL) {
+        response = stream_response(exchange, &full);
+        bytes = 0;
+    }
+    if (full) {
+        (void)api_header_add(reply, "Retry-After", "5");
+        (void)api_problem(reply, "overloaded", NULL, "there are %lld live streams already",
+                          (long long)http->server->config->streams_max);
+    }
+    if (reply->stream == NULL) response = body_response(exchange);
+    if (response == NULL) return MHD_NO;
+
+    (void)pthread_mutex_lock(&http->lock);
+    bool stopping = http->stopping;
+    (void)pthread_mutex_unlock(&http->lock);
+    headers_put(exchange, response, exchange->close || stopping);
+    http->server->metrics.http_requests++;
+    if (reply->status >= 400) http->server->metrics.http_errors++;
+    if (exchange->req.method != API_HEAD) http->server->metrics.http_bytes += bytes;
+    enum MHD_Result queued = MHD_queue_response(exchange->connection, (unsigned)reply->status, response);
+    MHD_destroy_response(response);
+    return queued;
+}

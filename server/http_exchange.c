@@ -1,0 +1,395 @@
+/* The life of one request: its fields are judged before its body is read, its handler is called, perhaps several times, and its answer is queued. libmicrohttpd
+ * calls exchange_step first with the head, then with pieces of the body, then once more; an answer to the first call costs the connection, so only
+ * what must not be read any further is answered there. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/gate.h"
+#include "server/handshake.h"
+#include "server/http_internal.h"
+#include "server/text.h"
+
+/* How much of a body that is too large is read and thrown away before the connection is cut: a client that is still writing sees no answer. */
+#define DISCARD_MAX ((uint64_t)8 << 20)
+
+/* ---- lists ---- */
+
+void exchange_list_add(struct exchange_list *list, struct exchange *exchange)
+{
+    exchange->next = list->first;
+    exchange->link = &list->first;
+    if (list->first != NULL) list->first->link = &exchange->next;
+    list->first = exchange;
+}
+
+void exchange_list_remove(struct exchange *exchange)
+{
+    if (exchange->link == NULL) return;
+    *exchange->link = exchange->next;
+    if (exchange->next != NULL) exchange->next->link = exchange->link;
+    exchange->link = NULL;
+    exchange->next = NULL;
+}
+
+/* ---- from the request line to the end ---- */
+
+static void handler_resume(void *ctx);
+
+void *exchange_open(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    struct http *http = cls;
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    if (exchange == NULL) return NULL;
+    exchange->target_copy = strdup(target);
+    if (exchange->target_copy == NULL) {
+        free(exchange);
+        return NULL;
+    }
+    exchange->http = http;
+    exchange->connection = connection;
+    exchange->req = (struct api_request){
+        .server = http->server,
+        .arrived_ms = flume_now_ms(),
+        .fresh_seq = SEQ_EMPTY,
+        .resume = handler_resume,
+        .resume_ctx = exchange,
+        .target = { exchange->target_copy, strlen(exchange->target_copy) },
+    };
+    api_reply_init(&exchange->reply);
+    buf_init(&exchange->body, (size_t)http->server->config->body_max);
+    (void)pthread_mutex_lock(&http->lock);
+    http->exchanges++;
+    (void)pthread_mutex_unlock(&http->lock);
+    return exchange;
+}
+
+void exchange_over(void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
+{
+    struct http *http = cls;
+    struct exchange *exchange = *state;
+    (void)connection;
+    (void)why;
+    if (exchange == NULL) return;
+    *state = NULL;
+    stream_over(exchange);
+    api_request_free(&exchange->req);
+    api_reply_free(&exchange->reply);
+    buf_free(&exchange->body);
+    free(exchange->target_copy);
+    (void)pthread_mutex_lock(&http->lock);
+    exchange_list_remove(exchange);
+    http->exchanges--;
+    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
+    (void)pthread_mutex_unlock(&http->lock);
+    free(exchange);
+}
+
+/* ---- header fields ---- */
+
+static void field_set(struct exchange *exchange, struct slice *field, struct slice value, bool single)
+{
+    if (field->data == NULL)
+        *field = value;
+    else if (single)
+        exchange->fields.ambiguous = true;
+}
+
+static enum MHD_Result field_take(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_len,
+                                  const char *value, size_t value_len)
+{
+    struct exchange *exchange = cls;
+    struct exchange_fields *fields = &exchange->fields;
+    struct api_request *req = &exchange->req;
+    const struct {
+        const char *name;
+        struct slice *field;
+        bool single; /* two of them make the request ambiguous */
+    } known[] = {
+        { "Host", &fields->host, true },
+        { "Origin", &fields->origin, true },
+        { "Authorization", &fields->authorization, true },
+        { "Content-Length", &fields->content_length, true },
+        { "Transfer-Encoding", &fields->transfer_encoding, true },
+        { "Content-Type", &req->content_type, true },
+        { "Upgrade", &fields->upgrade, false },
+        { "Access-Control-Request-Method", &fields->preflight_method, false },
+        { "Accept", &req->accept, false },
+        { "Prefer", &req->prefer, false },
+        { "If-None-Match", &req->if_none_match, false },
+        { "If-Match", &req->if_match, false },
+        { "Last-Event-ID", &req->last_event_id, false },
+    };
+    (void)kind;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (!text_is_nocase((struct slice){ key, key_len }, known[i].name)) continue;
+        struct slice text = value == NULL ? (struct slice){ "", 0 } : (struct slice){ value, value_len };
+        field_set(exchange, known[i].field, text, known[i].single);
+    }
+    return MHD_YES;
+}
+
+static enum api_method method_of(const char *name)
+{
+    if (strcmp(name, "GET") == 0) return API_GET;
+    if (strcmp(name, "HEAD") == 0) return API_HEAD;
+    if (strcmp(name, "POST") == 0) return API_POST;
+    if (strcmp(name, "OPTIONS") == 0) return API_OPTIONS;
+    return API_OTHER;
+}
+
+/* "GET http://host/path": the authority counts as the Host field (RFC 9112 3.2.2). */
+static void target_cut(struct exchange *exchange)
+{
+    struct slice *target = &exchange->req.target;
+    if (target->len < 7 || strncasecmp(target->data, "http://", 7) != 0) return;
+    const char *host = target->data + 7;
+    size_t host_len = strcspn(host, "/?#");
+    exchange->fields.host = (struct slice){ host, host_len };
+    *target = (struct slice){ host + host_len, target->len - 7 - host_len };
+    if (target->len == 0) *target = SLICE_LITERAL("/");
+}
+
+/* ---- what is wrong with the head ---- */
+
+static bool refuse(struct exchange *exchange)
+{
+    exchange->refused = true;
+    return false;
+}
+
+static bool head_framing(struct exchange *exchange)
+{
+    const struct exchange_fields *fields = &exchange->fields;
+    const char *why = NULL;
+    int64_t length;
+    if (fields->ambiguous)
+        why = "a header field that may stand once stands twice";
+    else if (fields->transfer_encoding.data != NULL && fields->content_length.data != NULL)
+        why = "Content-Length and Transfer-Encoding contradict each other";
+    else if (fields->transfer_encoding.data != NULL && !text_is_nocase(fields->transfer_encoding, "chunked"))
+        why = "the only Transfer-Encoding taken here is chunked";
+    else if (fields->content_length.data != NULL && !text_int(fields->content_length, 0, INT64_MAX, &length))
+        why = "Content-Length is no number";
+    if (why == NULL) return true;
+    /* where the body ends is anybody's guess: nothing more is read from this connection */
+    exchange->close = true;
+    (void)api_problem(&exchange->reply, "bad-request", NULL, "%s", why);
+    return refuse(exchange);
+}
+
+static bool head_access(struct exchange *exchange)
+{
+    struct api_request *req = &exchange->req;
+    const struct server *server = exchange->http->server;
+    const union MHD_ConnectionInfo *fd =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const struct access_request request = {
+        .host = exchange->fields.host,
+        .origin = exchange->fields.origin,
+        .authorization = exchange->fields.authorization,
+        .unsafe = req->method == API_POST || req->method == API_OTHER ||
+                  (exchange->fields.upgrade.data != NULL && handshake_has_word(exchange->fields.upgrade, "websocket")),
+        .open = req->method == API_OPTIONS || api_target_open(server, req->method, req->target),
+        .loopback = fd != NULL && gate_loopback(server->gate, fd->connect_fd),
+    };
+    access_check(server->access, &request, &exchange->grant);
+    req->public_only = exchange->grant.public_only;
+    req->may_append = exchange->grant.may_append;
+    if (exchange->grant.problem == NULL) return true;
+    (void)api_problem(&exchange->reply, exchange->grant.problem, NULL, "%s", exchange->grant.detail);
+    return refuse(exchange);
+}
+
+static bool head_target(struct exchange *exchange)
+{
+    int64_t max = exchange->http->server->config->target_max;
+    if (exchange->req.target.len <= (size_t)max) return true;
+    (void)api_problem(&exchange->reply, "target-too-long", NULL,
+                      "the request target has %zu bytes, at most %lld are taken", exchange->req.target.len,
+                      (long long)max);
+    return refuse(exchange);
+}
+
+static bool body_too_large(struct exchange *exchange)
+{
+    (void)api_problem(
+        &exchange->reply, "too-large", NULL,
+        "the body has more than %lld bytes: send less at once, or start the server with a larger --body-max",
+        (long long)exchange->http->server->config->body_max);
+    return refuse(exchange);
+}
+
+static bool head_body(struct exchange *exchange)
+{
+    const struct exchange_fields *fields = &exchange->fields;
+    int64_t length = 0;
+    if (exchange->req.method != API_POST) return true;
+    struct slice type = exchange->req.content_type;
+    const char *end = type.len == 0 ? NULL : memchr(type.data, ';', type.len);
+    if (end != NULL) type.len = (size_t)(end - type.data);
+    type = text_trim(type);
+    bool known = type.len == 0 || text_is_nocase(type, "application/json") ||
+                 text_is_nocase(type, "application/x-ndjson") || text_is_nocase(type, "application/ndjson") ||
+                 text_is_nocase(type, "application/jsonl");
+    if (!known) {
+        (void)api_problem(&exchange->reply, "unsupported-type", NULL, "send application/json or application/x-ndjson");
+        return refuse(exchange);
+    }
+    if (fields->content_length.data != NULL && text_int(fields->content_length, 0, INT64_MAX, &length) &&
+        length > exchange->http->server->config->body_max) {
+        exchange->close = true;
+        return body_too_large(exchange);
+    }
+    return true;
+}
+
+/* Judges the head. An answer is queued now only if nothing may be read after it. */
+static enum MHD_Result exchange_begin(struct exchange *exchange, const char *method)
+{
+    exchange->begun = true;
+    exchange->req.method = method_of(method);
+    (void)MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, field_take, exchange);
+    target_cut(exchange);
+    (void)(head_framing(exchange) && head_target(exchange) && head_access(exchange) && head_body(exchange));
+    return exchange->refused && exchange->close ? exchange_answer(exchange) : MHD_YES;
+}
+
+static enum MHD_Result body_take(struct exchange *exchange, const char *data, size_t len)
+{
+    uint64_t max = (uint64_t)exchange->http->server->config->body_max;
+    exchange->received += len;
+    if (exchange->received > max + DISCARD_MAX) return MHD_NO;
+    if (exchange->refused || exchange->req.method != API_POST) return MHD_YES;
+    if (exchange->received > max) {
+        buf_free(&exchange->body);
+        exchange->close = true;
+        (void)body_too_large(exchange);
+        return MHD_YES;
+    }
+    return buf_append(&exchange->body, data, len) == OK ? MHD_YES : MHD_NO;
+}
+
+/* ---- the handler and its waits ---- */
+
+static void handler_resume(void *ctx)
+{
+    struct exchange *exchange = ctx;
+    struct http *http = exchange->http;
+    (void)pthread_mutex_lock(&http->lock);
+    bool parked = exchange->state == EXCHANGE_PARKED;
+    exchange->state = EXCHANGE_WOKEN;
+    if (parked) {
+        exchange_list_remove(exchange);
+        http->waiting--;
+        MHD_resume_connection(exchange->connection);
+    }
+    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
+    (void)pthread_mutex_unlock(&http->lock);
+}
+
+/* false = the server ends, and no handler may be called. */
+static bool handler_enter(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    (void)pthread_mutex_lock(&http->lock);
+    bool may = !http->ending;
+    if (may) http->handling++;
+    exchange->state = EXCHANGE_RUNNING;
+    (void)pthread_mutex_unlock(&http->lock);
+    return may;
+}
+
+/* true = the connection is suspended until handler_resume; false = the handler has to be called again at once. */
+static bool handler_leave(struct exchange *exchange, bool wait)
+{
+    struct http *http = exchange->http;
+    (void)pthread_mutex_lock(&http->lock);
+    http->handling--;
+    bool park = wait && exchange->state == EXCHANGE_RUNNING;
+    if (park) {
+        MHD_suspend_connection(exchange->connection);
+        exchange->state = EXCHANGE_PARKED;
+        exchange_list_add(&http->parked, exchange);
+        http->waiting++;
+    }
+    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
+    (void)pthread_mutex_unlock(&http->lock);
+    return park;
+}
+
+/* Calls the handler until it is done; true = it waits. */
+static bool handler_run(struct exchange *exchange)
+{
+    for (;;) {
+        if (!handler_enter(exchange)) {
+            (void)api_problem(&exchange->reply, "not-ready", NULL, "the server is closing");
+            return false;
+        }
+        bool wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
+        if (handler_leave(exchange, wait)) return true;
+        if (!wait) return false;
+    }
+}
+
+enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *upload, size_t *upload_len, void **state)
+{
+    struct exchange *exchange = *state;
+    (void)cls;
+    (void)connection;
+    (void)url;
+    (void)version;
+    if (exchange == NULL) return MHD_NO;
+    if (!exchange->begun) return exchange_begin(exchange, method);
+    if (*upload_len > 0) {
+        size_t len = *upload_len;
+        *upload_len = 0;
+        return body_take(exchange, upload, len);
+    }
+    if (!exchange->refused) {
+        exchange->req.body = (struct slice){ exchange->body.data, exchange->body.len };
+        if (handler_run(exchange)) return MHD_YES;
+    }
+    return exchange_answer(exchange);
+}
+
+/* ---- ending waits ---- */
+
+/* Takes one parked exchange that was not asked yet; it cannot go away while its connection is suspended, and nobody resumes it in this state. */
+static struct exchange *cancel_take(struct http *http)
+{
+    (void)pthread_mutex_lock(&http->lock);
+    struct exchange *exchange = http->parked.first;
+    if (exchange != NULL) {
+        exchange_list_remove(exchange);
+        exchange->state = EXCHANGE_CANCELLING;
+    }
+    (void)pthread_mutex_unlock(&http->lock);
+    return exchange;
+}
+
+void exchange_cancel_waits(struct http *http)
+{
+    struct exchange_list asked = { NULL };
+    for (struct exchange *exchange = cancel_take(http); exchange != NULL; exchange = cancel_take(http)) {
+        /* without the lock: the core may be calling handler_resume this moment */
+        bool cancelled = api_fresh_cancel(&exchange->req);
+        (void)pthread_mutex_lock(&http->lock);
+        if (cancelled || exchange->state == EXCHANGE_WOKEN) {
+            exchange->state = EXCHANGE_WOKEN;
+            http->waiting--;
+            MHD_resume_connection(exchange->connection);
+        } else {
+            exchange->state = EXCHANGE_PARKED;
+            exchange_list_add(&asked, exchange);
+        }
+        (void)pthread_mutex_unlock(&http->lock);
+    }
+    (void)pthread_mutex_lock(&http->lock);
+    while (asked.first != NULL) {
+        struct exchange *exchange = asked.first;
+        exchange_list_remove(exchange);
+        exchange_list_add(&http->parked, exchange);
+    }
+    (void)pthread_mutex_unlock(&http->lock);
+}

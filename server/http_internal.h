@@ -1,0 +1,101 @@
+/* What http.c, http_exchange.c and http_stream.c share. An exchange is one request with its answer, from the request line until libmicrohttpd says that it is
+ * over; then, and only then, it is freed.
+ *
+ * Locks: http->lock may be held while libmicrohttpd's suspend and resume are called, and is never held while a handler or a reader of rows runs. */
+#ifndef SERVER_HTTP_INTERNAL_H
+#define SERVER_HTTP_INTERNAL_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+
+#include "server/access.h"
+#include "server/api.h"
+
+struct exchange;
+
+struct exchange_list {
+    struct exchange *first;
+};
+
+struct http {
+    struct server *server;
+    struct MHD_Daemon *daemon;
+    pthread_t beat_thread;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;      /* the server stops; from then on also: an exchange is over, a handler has left or was woken */
+    uint64_t generation;         /* counts wakes: a stream that found nothing looks again if this moved meanwhile */
+    struct exchange_list live;   /* suspended streams */
+    struct exchange_list parked; /* suspended requests whose handler waits */
+    size_t exchanges;            /* under way */
+    size_t handling;             /* handlers running now */
+    size_t waiting;              /* handlers that answered API_WAIT and were not resumed yet */
+    int64_t streams;             /* live streams open */
+    bool stopping;               /* streams end after what they have, connections close after their answer */
+    bool ending;                 /* no handler is called and nothing suspended any more */
+};
+
+/* The handler's wait. resume() may come on any thread as soon as the handler has arranged it, also before it has returned. */
+enum exchange_state {
+    EXCHANGE_RUNNING,
+    EXCHANGE_PARKED,     /* suspended, in http->parked */
+    EXCHANGE_CANCELLING, /* suspended, http_stop is asking for the end of its wait */
+    EXCHANGE_WOKEN,
+};
+
+struct exchange_fields {
+    struct slice host, origin, authorization, content_length, transfer_encoding, upgrade, preflight_method;
+    bool ambiguous; /* a field that decides something stands twice */
+};
+
+struct exchange {
+    struct http *http;
+    struct MHD_Connection *connection;
+    struct exchange *next, **link; /* in a list of http; link == NULL: in none */
+    char *target_copy;
+    struct api_request req;
+    struct api_reply reply;
+    struct exchange_fields fields;
+    struct access_grant grant;
+    struct buf body;
+    uint64_t received; /* bytes of body, kept or not */
+    bool begun;
+    bool refused; /* the reply is a problem made before any handler */
+    bool close;   /* the connection is no good any more */
+    enum exchange_state state;
+
+    /* the stream of the reply */
+    struct buf out; /* framed rows not yet given to libmicrohttpd */
+    size_t out_at;
+    uint64_t seen;   /* http->generation before the last look */
+    int64_t last_ms; /* when bytes were given last */
+    bool finished;   /* nothing follows `out` */
+    bool counted;    /* in http->streams */
+};
+
+void exchange_list_add(struct exchange_list *list, struct exchange *exchange); /* under http->lock */
+void exchange_list_remove(struct exchange *exchange); /* under http->lock; in no list is fine */
+
+/* ---- http_exchange.c: callbacks of libmicrohttpd ---- */
+
+void *exchange_open(void *cls, const char *target, struct MHD_Connection *connection);
+enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *upload, size_t *upload_len, void **state);
+void exchange_over(void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why);
+
+/* One round over the handlers that wait: ends those waits that can be ended. Only http_stop. */
+void exchange_cancel_waits(struct http *http);
+
+/* ---- http_answer.c ---- */
+
+enum MHD_Result exchange_answer(struct exchange *exchange);
+
+/* ---- http_stream.c ---- */
+
+/* Takes a place among the live streams and gives the response; NULL and *ret_full if there is none left. */
+struct MHD_Response *stream_response(struct exchange *exchange, bool *ret_full);
+void stream_over(struct exchange *exchange);
+/* Resumes suspended streams: all, or those that were silent for `silent_ms`. Under http->lock. */
+void stream_resume(struct http *http, int64_t silent_ms);
+
+#endif

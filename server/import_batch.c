@@ -1,0 +1,162 @@
+#include "server/import_batch.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "store/canonical.h"
+#include "store/err.h"
+#include "store/json.h"
+
+#define THREADS_MAX 16
+
+struct import_batch *import_batch_new(bool any, bool trust)
+{
+    struct import_batch *batch = calloc(1, sizeof *batch);
+    if (batch == NULL) return NULL;
+    batch->any = any;
+    batch->trust = trust;
+    buf_init(&batch->text, IMPORT_BATCH_BYTES + LOG_RECORD_MAX);
+    return batch;
+}
+
+static void batch_empty(struct import_batch *batch)
+{
+    for (size_t i = 0; i < IMPORT_BATCH_LINES; i++) {
+        feed_message_free(&batch->messages[i]);
+        batch->messages[i] = (struct feed_message){ 0 };
+    }
+    buf_reset(&batch->text);
+    batch->count = 0;
+    batch->stop_err = OK;
+    batch->stop_line = 0;
+}
+
+void import_batch_free(struct import_batch *batch)
+{
+    if (batch == NULL) return;
+    batch_empty(batch);
+    buf_free(&batch->text);
+    free(batch);
+}
+
+static void batch_stop(struct import_batch *batch, int err, int64_t line)
+{
+    (void)snprintf(batch->stop_detail, sizeof batch->stop_detail, "%s", err_detail(err));
+    batch->stop_err = err;
+    batch->stop_line = line;
+}
+
+int import_batch_read(struct import_batch *batch, struct line_reader *reader)
+{
+    batch_empty(batch);
+    int got = 1;
+    while (got == 1 && batch->count < IMPORT_BATCH_LINES && batch->text.len < IMPORT_BATCH_BYTES) {
+        struct slice line;
+        got = line_reader_next(reader, &line);
+        if (got != 1) break;
+        size_t at = batch->text.len;
+        int err = buf_append(&batch->text, line.data, line.len);
+        if (err != OK)
+            got = err;
+        else
+            batch->lines[batch->count++] = (struct import_line){ .at = at, .len = line.len, .number = reader->line };
+    }
+    if (got < 0) batch_stop(batch, got, 0);
+    return batch->count > 0 || got < 0 ? 1 : 0;
+}
+
+/* ---- checking one line ---- */
+
+static int check_key(struct slice key, const struct feed_message *message)
+{
+    struct buf text;
+    char id[REF_TEXT_MAX];
+    size_t len = ref_print(&message->id, id);
+    buf_init(&text, 1024);
+    int err = json_is_string(key) ? json_unescape(key, &text) : ERR_JSON;
+    bool same = err == OK && text.len == len && memcmp(text.data, id, len) == 0;
+    buf_free(&text);
+    if (same) return OK;
+    return err_set(ERR_INVALID, "the key is %.*s but the message's id is %.*s", (int)(key.len < 100 ? key.len : 100),
+                   key.data, (int)len, id);
+}
+
+static double clock_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec * 1000 + (double)(now.tv_nsec / 1000) / 1000;
+}
+
+static int check_message(const struct import_batch *batch, struct slice line, struct feed_message *message)
+{
+    struct slice value = line, key = { 0 }, time = { 0 };
+    double received = clock_ms();
+    bool record = json_find(line, "value", &value) == 1 && value.len > 0 && value.data[0] == '{';
+    if (!record) value = line;
+    int err = batch->trust ? feed_check_unsigned(value.data, value.len, message)
+                           : feed_check(value.data, value.len, NULL, message);
+    if (err != OK) return err;
+    if (record && json_find(line, "key", &key) == 1) err = check_key(key, message);
+    if (err != OK) return err;
+    if (record && json_find(line, "timestamp", &time) == 1) (void)json_number(time, &received);
+    return feed_record(message, received);
+}
+
+static int check_any(struct slice line)
+{
+    struct canonical *doc = NULL;
+    int err = canonical_parse(line.data, line.len, &doc);
+    canonical_free(doc);
+    return err;
+}
+
+static int check_line(struct import_batch *batch, size_t i)
+{
+    struct slice text = { batch->text.data + batch->lines[i].at, batch->lines[i].len };
+    batch->values[i] = text;
+    return batch->any ? check_any(text) : check_message(batch, text, &batch->messages[i]);
+}
+
+/* ---- checking all of them ---- */
+
+struct check {
+    struct import_batch *batch;
+    atomic_size_t next;
+};
+
+static void *check_run(void *ctx)
+{
+    struct check *check = ctx;
+    for (;;) {
+        size_t i = atomic_fetch_add(&check->next, 1);
+        if (i >= check->batch->count) return NULL;
+        check->batch->lines[i].err = check_line(check->batch, i);
+    }
+}
+
+void import_batch_check(struct import_batch *batch, unsigned threads)
+{
+    struct check check = { .batch = batch };
+    pthread_t others[THREADS_MAX];
+    unsigned started = 0;
+    while (started + 1 < threads && started < THREADS_MAX &&
+           pthread_create(&others[started], NULL, check_run, &check) == 0)
+        started++;
+    (void)check_run(&check);
+    for (unsigned i = 0; i < started; i++)
+        (void)pthread_join(others[i], NULL);
+
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->lines[i].err == OK) continue;
+        /* The reason was told to the thread that found it: find it again for this one. */
+        feed_message_free(&batch->messages[i]);
+        batch->messages[i] = (struct feed_message){ 0 };
+        batch_stop(batch, check_line(batch, i), batch->lines[i].number);
+        batch->count = i;
+    }
+}

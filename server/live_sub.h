@@ -1,0 +1,27 @@
+/* One subscription of a WebSocket client: a place in the log and what it owes the client. */
+#ifndef SERVER_LIVE_SUB_H
+#define SERVER_LIVE_SUB_H
+
+#include "server/filter_params.h"
+
+#define LIVE_ID_MAX 64
+
+struct live_sub {
+    char id[LIVE_ID_MAX + 1];
+    bool named; /* it has an id; the one of the URL has none */
+    struct rows *rows;
+    int64_t head;  /* of the log when it was made: up to it everything is old */
+    bool live;     /* goes on after the old part */
+    bool reverse;
+    bool synced;   /* the sync frame was given */
+    bool idle;     /* nothing to give until the next wake */
+};
+
+/* Takes the parameters as they were given (filter_params_set) and finishes them. ERR_ARG, ERR_BOUNDARY … */
+int live_sub_new(struct server *server, struct filter_params *params, bool public_only, struct live_sub **ret_sub);
+void live_sub_free(struct live_sub *sub); /* NULL is fine */
+
+/* 1 = one frame appended, 0 = nothing now (idle is set), <0 = it failed. *ret_over: this frame was its last. */
+int live_sub_next(struct live_sub *sub, struct buf *out, bool *ret_over);
+
+#endif

@@ -1,0 +1,146 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/rows_log.h"
+#include "server/rows_views.h"
+#include "views/view_feeds.h"
+
+#define FEED_BATCH 64
+
+struct rows_feed {
+    struct rows rows;
+    struct feed_params params;
+    struct log *log;
+    struct message message;
+
+    /* Where to go on: the sequence of the last entry that was taken, and how many of its entries were (a forked feed holds several). */
+    int64_t sequence;
+    int64_t taken;
+
+    struct feed_entry batch[FEED_BATCH];
+    size_t count, next, batch_max;
+    bool dry;
+};
+
+static bool feed_outside(const struct rows_feed *self, int64_t sequence)
+{
+    const struct log_range *range = &self->params.range.range;
+    if (range->reverse) return sequence < range->min;
+    return sequence > range->max;
+}
+
+static int feed_fetch(struct rows_feed *self)
+{
+    struct flume *flume = self->rows.server->flume;
+    struct flume_read read;
+    if (flume_log(flume) != self->log)
+        return err_set(ERR_CHANGED, "the log was replaced by its owner: read again from the start");
+    int got = flume_read_begin(flume, &read);
+    if (got != OK) return got;
+    got = feeds_range(&read, &self->params.author, self->sequence, (size_t)self->taken,
+                      self->params.range.range.reverse, self->batch, self->batch_max);
+    flume_read_end(&read);
+    if (got < 0) return got;
+    self->count = (size_t)got;
+    self->next = 0;
+    self->dry = self->count < self->batch_max;
+    return OK;
+}
+
+/* 1 = *ret_entry comes next (not taken), 0 = none now; rows.ended where none can come. */
+static int feed_peek(struct rows_feed *self, struct feed_entry *ret_entry)
+{
+    if (self->next == self->count && !(self->dry && !self->rows.live)) {
+        int err = feed_fetch(self);
+        if (err != OK) return err;
+    }
+    bool none = self->next == self->count;
+    bool outside = !none && feed_outside(self, self->batch[self->next].sequence);
+    if (outside || (none && !self->rows.live)) self->rows.ended = true;
+    if (none || outside) return 0;
+    *ret_entry = self->batch[self->next];
+    return 1;
+}
+
+static void feed_take(struct rows_feed *self, const struct feed_entry *entry)
+{
+    bool same = entry->sequence == self->sequence;
+    self->taken = same ? self->taken + 1 : 1;
+    self->sequence = entry->sequence;
+    self->next++;
+}
+
+/* 1 = printed, 0 = not to be shown. */
+static int feed_print(struct rows_feed *self, const struct feed_entry *entry, struct buf *out)
+{
+    struct log_record record;
+    int err = log_get(self->log, entry->seq, &record);
+    if (err == ERR_DELETED) return 0;
+    if (err != OK) return err;
+    if (self->params.hide_private) {
+        err = message_scan(&self->message, record.value.data, record.value.len);
+        if (err != OK || self->message.is_private) return err;
+    }
+    err = record_print(&record, out);
+    return err == OK ? 1 : err;
+}
+
+static int feed_row(struct rows *rows, struct buf *out)
+{
+    struct rows_feed *self = (struct rows_feed *)rows;
+    for (;;) {
+        struct feed_entry entry;
+        int got = feed_peek(self, &entry);
+        if (got <= 0) return got;
+        int printed = feed_print(self, &entry, out);
+        if (printed < 0) return printed;
+        feed_take(self, &entry);
+        if (printed == 0) continue;
+        rows->cursor = entry.seq;
+        if (!rows->live) rows->ended = self->dry && self->next == self->count;
+        return 1;
+    }
+}
+
+static int feed_next_page(struct rows *rows, struct buf *out)
+{
+    struct rows_feed *self = (struct rows_feed *)rows;
+    struct feed_entry entry;
+    int got = feed_peek(self, &entry);
+    if (got < 0) return got;
+    bool more = got == 1 && entry.sequence == self->sequence;
+    return range_next_page(&self->params.range, self->sequence, more ? self->taken : 0, self->params.skip > 0, out);
+}
+
+static void feed_free(struct rows *rows)
+{
+    message_free(&((struct rows_feed *)rows)->message);
+    free(rows);
+}
+
+static const struct rows_ops feed_ops = { .next = feed_row, .next_page = feed_next_page, .free = feed_free };
+
+int rows_feed_open(struct server *server, const struct feed_params *params, struct rows **ret_rows)
+{
+    struct rows_feed *self = calloc(1, sizeof *self);
+    if (self == NULL) return err_set(ERR_NOMEM, "no memory to read a feed for a client");
+    message_init(&self->message);
+    self->params = *params;
+    self->log = flume_log(server->flume);
+    self->sequence = params->range.range.reverse ? params->range.range.max : params->range.range.min;
+    self->taken = params->skip;
+    int64_t limit = params->range.limit;
+    self->batch_max = limit >= 0 && limit < FEED_BATCH ? (size_t)limit + 1 : FEED_BATCH;
+    self->rows = (struct rows){
+        .ops = &feed_ops,
+        .server = server,
+        .member = "messages",
+        .limit = limit,
+        .live = params->range.live,
+        .views = VIEW_MASK(feeds),
+        .since = flume_since(server->flume, VIEW_MASK(feeds)),
+        .cursor = SEQ_EMPTY,
+    };
+    *ret_rows = &self->rows;
+    return OK;
+}

@@ -1,0 +1,117 @@
+#include "server/rows_log.h"
+
+#include <stdlib.h>
+
+struct rows_log {
+    struct rows rows;
+    struct filter_params params;
+    struct seq_source source;
+};
+
+static struct rows_log *rows_log_of(struct rows *rows)
+{
+    return (struct rows_log *)rows;
+}
+
+int range_next_page(const struct filter_params *params, int64_t seq, int64_t given, bool skipped, struct buf *out)
+{
+    const struct log_range *range = &params->range;
+    bool more = given > 0;
+    (void)buf_printf(out, "%s=%lld", range->reverse ? (more ? "lte" : "lt") : (more ? "gte" : "gt"), (long long)seq);
+    if (more || skipped) (void)buf_printf(out, "&skip=%lld", (long long)given);
+    if (range->reverse && params->min_given)
+        (void)buf_printf(out, "&%s=%lld", params->above ? "gt" : "gte", (long long)range->min);
+    if (!range->reverse && params->max_given)
+        (void)buf_printf(out, "&%s=%lld", params->below ? "lt" : "lte", (long long)range->max);
+    return out->err;
+}
+
+int rows_log_peek(struct rows *rows, int64_t *ret_seq)
+{
+    struct rows_log *self = rows_log_of(rows);
+    int got = seq_source_peek(&self->source, rows->server->flume, ret_seq);
+    if (got == 0) rows->ended = rows->live ? self->source.query.ended : true;
+    return got;
+}
+
+static int rows_log_next(struct rows *rows, struct buf *out)
+{
+    struct rows_log *self = rows_log_of(rows);
+    for (;;) {
+        int64_t seq;
+        struct log_record record;
+        int err = rows_log_peek(rows, &seq);
+        if (err <= 0) return err;
+        seq_source_take(&self->source);
+        err = log_get(self->source.log, seq, &record);
+        if (err == ERR_DELETED) continue;
+        if (err == OK) err = record_print(&record, out);
+        if (err != OK) return err;
+        rows->cursor = seq;
+        if (!rows->live) rows->ended = seq_source_ended(&self->source);
+        return 1;
+    }
+}
+
+static int rows_log_next_page(struct rows *rows, struct buf *out)
+{
+    return range_next_page(&rows_log_of(rows)->params, rows->cursor, 0, false, out);
+}
+
+static void rows_log_free(struct rows *rows)
+{
+    free(rows_log_of(rows));
+}
+
+static const struct rows_ops rows_log_ops = {
+    .next = rows_log_next,
+    .next_page = rows_log_next_page,
+    .free = rows_log_free,
+};
+
+/* One more than the page takes, so that its end is known to be the end. */
+static size_t rows_log_batch(int64_t limit)
+{
+    return limit >= 0 && limit < SEQ_SOURCE_BATCH ? (size_t)limit + 1 : SEQ_SOURCE_BATCH;
+}
+
+int rows_log_open_params(struct server *server, const struct filter_params *params, struct rows **ret_rows)
+{
+    struct filter_params bounded = *params;
+    uint32_t views = filter_views(&params->filter);
+    int64_t since = views_since(server->flume, views);
+    if (!params->live && bounded.range.max > since) {
+        bounded.range.max = since;
+        bounded.below = false;
+    }
+    struct rows_log *self = calloc(1, sizeof *self);
+    if (self == NULL) return err_set(ERR_NOMEM, "no memory to read the log for a client");
+    int err = seq_source_open(&self->source, server->flume, &params->filter, &bounded, rows_log_batch(params->limit));
+    if (err != OK) {
+        free(self);
+        return err;
+    }
+    self->params = *params;
+    self->rows = (struct rows){
+        .ops = &rows_log_ops,
+        .server = server,
+        .member = "messages",
+        .limit = params->limit,
+        .live = params->live,
+        .views = views,
+        .since = since,
+        .cursor = SEQ_EMPTY,
+    };
+    *ret_rows = &self->rows;
+    return OK;
+}
+
+int rows_log_open(struct server *server, const struct filter *filter, const struct log_range *range,
+                  struct rows **ret_rows)
+{
+    struct filter_params params;
+    filter_params_init(&params);
+    params.filter = *filter;
+    params.range = *range;
+    return rows_log_open_params(server, &params, ret_rows);
+}

@@ -1,0 +1,42 @@
+/* Records in log order, through a filter: more than rows.h tells everybody. */
+#ifndef SERVER_ROWS_LOG_H
+#define SERVER_ROWS_LOG_H
+
+#include "server/filter_params.h"
+
+/* Not live: bounded by what the answer knows when it is opened. ERR_BOUNDARY. */
+int rows_log_open_params(struct server *server, const struct filter_params *params, struct rows **ret_rows);
+
+/* 1 = *ret_seq is the seq of the row that comes next (it is not taken), 0 = none now, <0 error. */
+int rows_log_peek(struct rows *rows, int64_t *ret_seq);
+
+/* ---- for rows that are made from records: seqs of a filter in batches ------------------------------------------- */
+
+#define SEQ_SOURCE_BATCH 64
+
+struct seq_source {
+    struct query query;
+    struct log *log;      /* as it was at the beginning: another one ends the rows */
+    int64_t above, below; /* ends of the range that are themselves left out; SEQ_EMPTY = none */
+    size_t batch;         /* how many are fetched at once */
+    int64_t seqs[SEQ_SOURCE_BATCH];
+    size_t count, next;
+};
+
+/* `batch` 0 = the most. */
+int seq_source_open(struct seq_source *source, struct flume *flume, const struct filter *filter,
+                    const struct filter_params *params, size_t batch);
+/* 1 = *ret_seq, 0 = none now, <0 error. Looking does not take it; seq_source_take does. */
+int seq_source_peek(struct seq_source *source, struct flume *flume, int64_t *ret_seq);
+void seq_source_take(struct seq_source *source);
+/* The range is used up: no append will add to it. */
+bool seq_source_ended(const struct seq_source *source);
+
+/* What an answer made from `views` knows now: the lowest of the views' since and the head. */
+int64_t views_since(struct flume *flume, uint32_t views);
+
+/* "gt=12" or, reverse, "lt=12", with the other end of the range as it was asked for. `given` rows of `seq` were given, 0 = all there are: then
+ * the page starts behind it. `skipped`: the request had a skip of its own, which has to be overwritten. */
+int range_next_page(const struct filter_params *params, int64_t seq, int64_t given, bool skipped, struct buf *out);
+
+#endif

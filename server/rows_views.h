@@ -1,0 +1,40 @@
+/* Rows that are made from views: feeds, one feed, links, types. */
+#ifndef SERVER_ROWS_VIEWS_H
+#define SERVER_ROWS_VIEWS_H
+
+#include "server/filter_params.h"
+#include "views/view_links.h"
+
+/* GET /feeds: authors in the order of their key bytes. */
+struct feeds_params {
+    struct ref from, to; /* both left out; kind REF_NONE = none. `from` is where reading begins, whatever the direction */
+    bool reverse;
+    int64_t limit;
+};
+int rows_feeds_open(struct server *server, const struct feeds_params *params, struct rows **ret_rows);
+
+/* GET /feeds/{id}: a feed by sequence. range.min and range.max are sequences. */
+struct feed_params {
+    struct ref author;
+    struct filter_params range;
+    int64_t skip;      /* entries of the first sequence that were given already */
+    bool hide_private;
+};
+int rows_feed_open(struct server *server, const struct feed_params *params, struct rows **ret_rows);
+
+/* GET /links. */
+struct links_params {
+    struct links_query query;
+    struct filter_params range; /* its filter is not used */
+    int64_t skip;               /* rows of the first record that were given already */
+    bool values;
+};
+int rows_links_open(struct server *server, const struct links_params *params, struct rows **ret_rows);
+
+/* GET /types: after `after` (NULL data = from the start) in byte order. */
+int rows_types_open(struct server *server, struct slice after, int64_t limit, struct rows **ret_rows);
+
+/* "timestamp":T of the record as it got here, null if it has none. */
+void rows_put_received(struct buf *out, const struct message *message);
+
+#endif

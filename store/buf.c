@@ -1,0 +1,146 @@
+#include "store/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/err.h"
+
+void buf_init(struct buf *buf, size_t max)
+{
+    *buf = (struct buf){ .max = max };
+}
+
+void buf_free(struct buf *buf)
+{
+    if (buf == NULL) return;
+    free(buf->data);
+    *buf = (struct buf){ .max = buf->max };
+}
+
+void buf_reset(struct buf *buf)
+{
+    buf->len = 0;
+    buf->err = OK;
+}
+
+static int buf_fail(struct buf *buf, int code)
+{
+    buf->err = code;
+    return code;
+}
+
+int buf_reserve(struct buf *buf, size_t extra)
+{
+    if (buf->err != OK) return buf->err;
+    if (extra > buf->max || buf->len > buf->max - extra) return buf_fail(buf, ERR_LIMIT);
+    size_t need = buf->len + extra;
+    if (need <= buf->cap) return OK;
+    size_t cap = buf->cap < 256 ? 256 : buf->cap + buf->cap / 2;
+    if (cap < need) cap = need;
+    if (cap > buf->max) cap = buf->max;
+    char *data = realloc(buf->data, cap);
+    if (data == NULL) return buf_fail(buf, ERR_NOMEM);
+    buf->data = data;
+    buf->cap = cap;
+    return OK;
+}
+
+int buf_append(struct buf *buf, const void *data, size_t len)
+{
+    int err = buf_reserve(buf, len);
+    if (err != OK || len == 0) return err;
+    memcpy(buf->data + buf->len, data, len);
+    buf->len += len;
+    return OK;
+}
+
+int buf_putc(struct buf *buf, char c)
+{
+    return buf_append(buf, &c, 1);
+}
+
+int buf_puts(struct buf *buf, const char *text)
+{
+    return buf_append(buf, text, strlen(text));
+}
+
+int buf_printf(struct buf *buf, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    va_list again;
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    /* vsnprintf writes a terminator behind the text: room for it is reserved, then given back */
+    int err = len < 0 ? buf_fail(buf, ERR_ARG) : buf_reserve(buf, (size_t)len + 1);
+    if (err == OK) {
+        (void)vsnprintf(buf->data + buf->len, (size_t)len + 1, fmt, again);
+        buf->len += (size_t)len;
+    }
+    va_end(again);
+    return err;
+}
+
+int buf_put_int(struct buf *buf, int64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    if (n < 0 && buf_putc(buf, '-') != OK) return buf->err;
+    return buf_append(buf, digits + at, sizeof digits - at);
+}
+
+/* The length of the well-formed UTF-8 sequence at `s` (RFC 3629), 0 if there is none. */
+static size_t utf8_length(const unsigned char *s, size_t len)
+{
+    static const unsigned char low[] = { [0xE0] = 0xA0, [0xF0] = 0x90 };
+    size_t need = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] <= 0xDF ? 2 : (s[0] & 0xF0) == 0xE0 ? 3 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4 : 0;
+    if (need == 0 || need > len) return 0;
+    if (need == 1) return 1;
+    unsigned char min = s[0] == 0xE0 || s[0] == 0xF0 ? low[s[0]] : 0x80;
+    unsigned char max = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : 0xBF;
+    if (s[1] < min || s[1] > max) return 0;
+    for (size_t i = 2; i < need; i++)
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    return need;
+}
+
+static void buf_put_json_char(struct buf *buf, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char shorts[] = "\bb\tt\nn\ff\rr\"\"\\\\";
+    for (const char *s = shorts; *s != '\0'; s += 2) {
+        if ((unsigned char)*s != c) continue;
+        const char pair[2] = { '\\', s[1] };
+        buf_append(buf, pair, 2);
+        return;
+    }
+    const char unicode[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+    buf_append(buf, unicode, 6);
+}
+
+int buf_put_json(struct buf *buf, const char *text, size_t len)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    buf_putc(buf, '"');
+    for (size_t at = 0; at < len;) {
+        size_t n = utf8_length(s + at, len - at);
+        if (n == 0) {
+            buf_append(buf, "\xEF\xBF\xBD", 3);
+            at++;
+        } else if (n == 1 && (s[at] < 0x20 || s[at] == '"' || s[at] == '\\')) {
+            buf_put_json_char(buf, s[at++]);
+        } else {
+            buf_append(buf, s + at, n);
+            at += n;
+        }
+    }
+    return buf_putc(buf, '"');
+}

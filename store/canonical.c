@@ -1,0 +1,88 @@
+#include "store/canonical_node.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "store/err.h"
+
+/* Far above any message; keeps deep nesting, whose indentation grows with the square, from filling the memory. */
+#define ID_TEXT_MAX ((size_t)16 << 20)
+
+const struct canonical *canonical_member(const struct canonical *doc, const char *key)
+{
+    if (doc == NULL || doc->kind != CANONICAL_OBJECT) return NULL;
+    size_t len = strlen(key);
+    for (uint32_t i = 0; i < doc->len; i++) {
+        const struct canonical *item = &doc->as.items[i];
+        if (item->key_len == len && memcmp(item->key, key, len) == 0) return item;
+    }
+    return NULL;
+}
+
+struct slice canonical_string(const struct canonical *node)
+{
+    if (node == NULL || node->kind != CANONICAL_STRING) return (struct slice){ NULL, 0 };
+    return (struct slice){ node->as.text, node->len };
+}
+
+size_t canonical_utf16_length(const char *text, size_t len)
+{
+    size_t units = 0;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        units += (c & 0xC0) != 0x80;
+        units += c >= 0xF0;
+    }
+    return units;
+}
+
+/* The low bytes of the UTF-16 units of one character; `at` moves behind it. */
+static size_t char_cut(const unsigned char *text, size_t len, size_t *at, unsigned char *out)
+{
+    unsigned char c = text[(*at)++];
+    unsigned more = c < 0xC0 ? 0 : c < 0xE0 ? 1 : c < 0xF0 ? 2 : 3;
+    uint32_t code = more == 0 ? c : more == 1 ? c & 0x1FU : more == 2 ? c & 0x0FU : c & 0x07U;
+    for (; more > 0 && *at < len; more--)
+        code = code << 6 | (text[(*at)++] & 0x3FU);
+    if (code < 0x10000) {
+        out[0] = (unsigned char)code;
+        return 1;
+    }
+    code -= 0x10000;
+    out[0] = (unsigned char)(code >> 10);
+    out[1] = (unsigned char)code;
+    return 2;
+}
+
+void canonical_hash(const char *text, size_t len, uint8_t ret_hash[32])
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    crypto_hash_sha256_state state;
+    crypto_hash_sha256_init(&state);
+    unsigned char chunk[1024];
+    size_t fill = 0;
+    for (size_t at = 0; at < len;) {
+        if (bytes[at] < 0x80)
+            chunk[fill++] = bytes[at++];
+        else
+            fill += char_cut(bytes, len, &at, chunk + fill);
+        if (fill < sizeof chunk - 1) continue;
+        crypto_hash_sha256_update(&state, chunk, fill);
+        fill = 0;
+    }
+    crypto_hash_sha256_update(&state, chunk, fill);
+    crypto_hash_sha256_final(&state, ret_hash);
+}
+
+int canonical_id(const struct canonical *doc, struct ref *ret_id)
+{
+    struct buf text;
+    buf_init(&text, ID_TEXT_MAX);
+    int err = canonical_print(doc, &text);
+    if (err == OK) {
+        *ret_id = (struct ref){ .kind = REF_MESSAGE };
+        canonical_hash(text.data, text.len, ret_id->id);
+    }
+    buf_free(&text);
+    return err;
+}

@@ -1,0 +1,87 @@
+/* The offset log from inside, shared by log_offset*.c only.
+ *
+ * How a record becomes visible: its bytes are in the file, the mapping covers them, then `end` and last `since` are stored
+ * with release. Who has loaded `since` may read every frame up to it without a lock. */
+#ifndef STORE_LOG_OFFSET_IMPL_H
+#define STORE_LOG_OFFSET_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/buf.h"
+#include "store/file.h"
+#include "store/log.h"
+
+/* Each mapping is at least twice as large as the one before: more cannot be needed. */
+#define OFFSET_MAPS_MAX 32
+
+enum offset_changed {
+    CHANGED_NOT = 0,
+    CHANGED_SHRUNK,
+    CHANGED_REPLACED,
+    CHANGED_REWRITTEN,
+    CHANGED_GREW, /* an owned log to which somebody else has written */
+    CHANGED_FAULT,
+};
+
+struct log_offset {
+    struct log base;
+    char *path;
+    int fd;
+    int lock_fd; /* -1 in a followed log */
+    bool follow;
+    enum log_codec wanted;
+
+    atomic_int width;   /* bytes of `next`; -1 while no whole record has told */
+    atomic_int changed; /* enum offset_changed; the first reason stays; also set by the SIGBUS handler */
+    _Atomic(const uint8_t *) map;
+    _Atomic int64_t end; /* bytes of whole records = where the next one goes */
+    _Atomic int64_t since;
+    _Atomic int64_t durable;
+    _Atomic uint64_t identity; /* 0 until asked for */
+
+    /* The mappings: the newest is `map`; the older ones hold records that were lent out. Appender, or under `mutex`. */
+    struct {
+        void *base;
+        size_t size;
+    } maps[OFFSET_MAPS_MAX];
+    size_t n_maps;
+
+    /* Owned: the appending thread's. */
+    struct buf batch;
+    int failed;       /* the code after which nothing is appended any more, or OK */
+    bool sync_failed; /* nor synced */
+    char cause[256];
+
+    /* Followed: under `mutex`. */
+    pthread_mutex_t mutex;
+    struct file_info seen; /* the file as of the last refresh that read it */
+    int64_t path_checked;  /* milliseconds, monotonic */
+    struct file_window window;
+};
+
+static inline struct log_offset *offset_of(struct log *log)
+{
+    return (struct log_offset *)log;
+}
+
+/* ERR_CHANGED with the reason if the file is not the one that was opened any more, else OK. */
+int offset_changed_check(struct log_offset *log);
+
+/* Remembers the reason (unless there is one) and answers ERR_CHANGED. */
+int offset_changed_mark(struct log_offset *log, enum offset_changed reason);
+
+/* Makes the mapping cover `end` bytes. */
+int offset_map_cover(struct log_offset *log, int64_t end);
+
+/* Lets readers see everything up to `end`, whose last record is `since`. */
+void offset_publish(struct log_offset *log, int64_t since, int64_t end);
+
+int offset_get(struct log *base, int64_t seq, struct log_record *ret_record);
+int offset_cursor_open(struct log *base, const struct log_range *range, struct log_cursor *ret_cursor);
+int offset_cursor_next(struct log_cursor *cursor, struct log_record *ret_record);
+int offset_refresh(struct log *base);
+
+#endif

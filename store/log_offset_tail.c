@@ -1,0 +1,108 @@
+#include "store/log_offset_tail.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/err.h"
+
+#define CUT_NAMES_MAX 1000
+
+/* 1 if a whole frame ends at `end` and is either the first or follows on a frame that ends where it starts. */
+static int tail_ends_at(struct file_window *window, int64_t end, int width, int64_t *ret_start)
+{
+    int64_t start;
+    int got = frame_read_back(window, end, width, &start);
+    if (got <= 0) return got;
+    if (start > 0 && width == 0) {
+        int64_t before;
+        got = frame_read_back(window, start, width, &before);
+    } else if (start > 0) {
+        const uint8_t *next;
+        got = file_window_get(window, start - width, (size_t)width, &next);
+        if (got == 1 && frame_be(next, width) != (uint64_t)start) got = 0;
+    }
+    if (got == 1) *ret_start = start;
+    return got;
+}
+
+int tail_find(struct file_window *window, int width, int64_t *ret_end, int64_t *ret_since)
+{
+    int64_t size = window->size;
+    for (int64_t end = size; end > 0; end--) {
+        if (size - end > TAIL_CUT_MAX)
+            return err_set(ERR_CORRUPT, "%s: no whole record in its last %lld bytes; see `sluice verify`", window->path,
+                           (long long)TAIL_CUT_MAX);
+        int64_t start = 0;
+        int got = tail_ends_at(window, end, width, &start);
+        if (got < 0) return got;
+        if (got == 0) continue;
+        *ret_end = end;
+        *ret_since = start;
+        return OK;
+    }
+    *ret_end = 0;
+    *ret_since = SEQ_EMPTY;
+    return OK;
+}
+
+static int cut_name(const char *path, int64_t end, char *out, size_t size)
+{
+    for (int i = 1; i <= CUT_NAMES_MAX; i++) {
+        char suffix[16] = "";
+        if (i > 1) (void)snprintf(suffix, sizeof suffix, "-%d", i);
+        int len = snprintf(out, size, "%s.cut-%lld%s", path, (long long)end, suffix);
+        if (len < 0 || (size_t)len + sizeof ".tmp" > size) return err_set(ERR_ARG, "%s: the path is too long", path);
+        struct file_info info;
+        int err = file_stat_path(out, &info);
+        if (err == ERR_NOFILE) return OK;
+        if (err != OK) return err;
+    }
+    return err_set(ERR_LIMIT, "%s.cut-%lld: %d such files are there already; move them away", path, (long long)end,
+                   CUT_NAMES_MAX);
+}
+
+static int copy_range(int from, const char *from_path, int64_t at, int64_t end, int to, const char *to_path)
+{
+    char block[(size_t)64 << 10];
+    for (int64_t done = 0; at + done < end;) {
+        size_t want = end - at - done < (int64_t)sizeof block ? (size_t)(end - at - done) : sizeof block;
+        size_t len;
+        int err = file_read(from, from_path, block, want, at + done, &len);
+        if (err == OK && len == 0) err = err_set(ERR_CHANGED, "%s: shrinks while it is read", from_path);
+        if (err == OK) err = file_write(to, to_path, block, len, done);
+        if (err != OK) return err;
+        done += (int64_t)len;
+    }
+    return OK;
+}
+
+/* All or nothing under its final name, and on the disk when this answers OK. */
+static int cut_save(int fd, const char *path, int64_t end, int64_t size, const char *name)
+{
+    char temp[sizeof((struct log_offset_opened *)0)->cut_path];
+    (void)snprintf(temp, sizeof temp, "%.*s.tmp", (int)(sizeof temp - sizeof ".tmp"), name);
+    int out_fd = -1;
+    int err = file_open(temp, O_WRONLY | O_CREAT | O_TRUNC, &out_fd);
+    if (err != OK) return err;
+    err = copy_range(fd, path, end, size, out_fd, temp);
+    if (err == OK) err = file_sync(out_fd, temp);
+    file_close(out_fd);
+    if (err == OK) err = file_rename(temp, name);
+    if (err != OK) (void)unlink(temp);
+    return err == OK ? file_sync_folder(name) : err;
+}
+
+int tail_cut(int fd, const char *path, int64_t end, int64_t size, struct log_offset_opened *ret_opened)
+{
+    char name[sizeof ret_opened->cut_path];
+    int err = cut_name(path, end, name, sizeof name);
+    if (err == OK) err = cut_save(fd, path, end, size, name);
+    if (err == OK) err = file_truncate(fd, path, end);
+    if (err != OK) return err;
+    ret_opened->cut_at = end;
+    ret_opened->cut_bytes = size - end;
+    memcpy(ret_opened->cut_path, name, sizeof name);
+    return OK;
+}

@@ -1,0 +1,280 @@
+'use strict'
+// The specifications against the program: routes.def and openapi.yaml list the same operations, both files are lint-free, the examples
+// are answered as they say, and real answers and frames fit the schemas.
+
+const { test, before, after } = require('node:test')
+const assert = require('node:assert')
+const fs = require('node:fs')
+const path = require('node:path')
+const Ajv = require('ajv/dist/2020')
+const redocly = require('@redocly/openapi-core')
+const WebSocket = require('ws')
+const YAML = require('yaml')
+const { ROOT, Server, folder, importLines, sample, until } = require('../support/sluice')
+
+const SPEC = path.join(ROOT, 'api-spec')
+const openapi = YAML.parse(fs.readFileSync(path.join(SPEC, 'openapi.yaml'), 'utf8'))
+const asyncapi = YAML.parse(fs.readFileSync(path.join(SPEC, 'asyncapi.yaml'), 'utf8'))
+const METHODS = ['get', 'post', 'put', 'delete', 'patch', 'head', 'options']
+
+const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false })
+ajv.addSchema(openapi, 'openapi')
+ajv.addSchema(asyncapi, 'asyncapi')
+
+const escape = (part) => encodeURIComponent(part.replace(/~/g, '~0').replace(/\//g, '~1'))
+const pointer = (...parts) => '#/' + parts.map(escape).join('/')
+
+// Follows one $ref of openapi.yaml, answering where it ends as well.
+function follow (node, at) {
+  if (!node || !node.$ref) return [node, at]
+  const parts = node.$ref.slice(2).split('/')
+  return [parts.reduce((value, part) => value[part], openapi), node.$ref]
+}
+
+// Operations of the specification by operationId: { method, path, item, at }.
+const operations = new Map()
+for (const [route, item] of Object.entries(openapi.paths)) {
+  for (const method of METHODS) {
+    if (!item[method]) continue
+    operations.set(item[method].operationId, { method: method.toUpperCase(), path: route, operation: item[method], at: pointer('paths', route, method) })
+  }
+}
+
+function routes () {
+  const text = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8')
+  return [...text.matchAll(/^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (true|false)\)/gm)]
+    .map(([, method, route, id, open]) => ({ method, route, id, open: open === 'true' }))
+}
+
+// The schema of an answer, compiled; undefined if there is none to fit.
+function answerSchema (id, status, type) {
+  const { operation, at } = operations.get(id)
+  const name = operation.responses[status] ? String(status) : 'default'
+  const [response, where] = follow(operation.responses[name], `${at}/responses/${name}`)
+  const content = response.content || {}
+  assert.ok(status === 304 || content[type], `${id} ${status}: ${type} is not in openapi.yaml`)
+  return content[type] && content[type].schema && ajv.compile({ $ref: `openapi${where}/content/${escape(type)}/schema` })
+}
+
+function fits (validate, value, what) {
+  if (!validate) return
+  assert.ok(validate(value), `${what}: ${ajv.errorsText(validate.errors)}\n${JSON.stringify(value).slice(0, 600)}`)
+}
+
+// Everything in `part` stands in `whole` as well; arrays have equal lengths.
+function holds (whole, part, where = 'body') {
+  if (part === null || typeof part !== 'object') return assert.deepStrictEqual(whole, part, where)
+  assert.ok(whole !== null && typeof whole === 'object', `${where}: ${JSON.stringify(whole)}`)
+  if (Array.isArray(part)) assert.strictEqual(whole.length, part.length, `${where}: its length`)
+  for (const key of Object.keys(part)) holds(whole[key], part[key], `${where}.${key}`)
+}
+
+function checkBody (id, answer) {
+  const type = (answer.headers['content-type'] || '').split(';')[0]
+  const what = `${id} ${answer.status}`
+  if (answer.text === '' && answer.status === 304) return
+  const validate = answerSchema(id, answer.status, type)
+  if (type.endsWith('json') && type !== 'application/x-ndjson') return fits(validate, answer.json, what)
+  if (type !== 'application/x-ndjson') return fits(validate, answer.text, what)
+  for (const line of answer.text.split('\n').filter(Boolean)) fits(validate, JSON.parse(line), what)
+}
+
+function checkHeaders (id, answer) {
+  const { operation, at } = operations.get(id)
+  const name = operation.responses[answer.status] ? String(answer.status) : 'default'
+  const [response] = follow(operation.responses[name], at)
+  const known = Object.keys(response.headers || {}).map((header) => header.toLowerCase())
+  for (const header of ['sluice-since', 'sluice-log-since', 'sluice-log-durable', 'etag', 'link', 'location', 'preference-applied', 'retry-after']) {
+    if (header in answer.headers && answer.status !== 304) assert.ok(known.includes(header), `${id} ${answer.status}: the header ${header} is not in openapi.yaml`)
+  }
+}
+
+// ---- the files by themselves ----
+
+test('routes.def and openapi.yaml list the same operations', () => {
+  const defined = routes()
+  assert.ok(defined.length > 15)
+  const lines = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n').filter((line) => line.startsWith('ROUTE'))
+  assert.strictEqual(defined.length, lines.length, 'every line of routes.def is understood')
+  const show = (list) => list.sort().join('\n')
+  assert.strictEqual(show([...operations].map(([id, { method, path }]) => `${method} ${path} ${id}`)),
+    show(defined.map(({ method, route, id }) => `${method} ${route} ${id}`)))
+})
+
+test('operations without a token are those that routes.def opens', () => {
+  for (const { id, open } of routes()) {
+    const { security } = operations.get(id).operation
+    assert.strictEqual(Array.isArray(security) && security.length === 0, open, id)
+  }
+})
+
+for (const name of ['openapi', 'asyncapi']) {
+  test(`${name}.yaml is free of lint`, async () => {
+    const config = await redocly.createConfig({ extends: ['recommended'] })
+    const found = await redocly.lint({ ref: path.join(SPEC, `${name}.yaml`), config })
+    assert.deepStrictEqual(found.map((problem) => `${problem.ruleId}: ${problem.message} ${problem.location[0] && problem.location[0].pointer}`), [])
+  })
+}
+
+test('both files and the program have one version', () => {
+  const version = /SLUICE_VERSION "([^"]+)"/.exec(fs.readFileSync(path.join(ROOT, 'server', 'version.h'), 'utf8'))[1]
+  assert.strictEqual(openapi.info.version, version)
+  assert.strictEqual(asyncapi.info.version, version)
+})
+
+test('examples of asyncapi.yaml fit their schemas', () => {
+  for (const [name, message] of Object.entries(asyncapi.components.messages)) {
+    assert.ok(message.examples.length > 0, name)
+    const validate = ajv.compile({ $ref: 'asyncapi' + message.payload.$ref })
+    for (const example of message.examples) fits(validate, example.payload, name)
+  }
+})
+
+test('every problem of problems.def has a status that an operation may answer', () => {
+  const text = fs.readFileSync(path.join(ROOT, 'server', 'problems.def'), 'utf8')
+  const found = [...text.matchAll(/^PROBLEM\(([a-z-]+), (\d+), "([^"]+)"\)/gm)]
+  assert.ok(found.length > 15)
+  for (const [, name, status] of found) {
+    fits(ajv.compile({ $ref: 'openapi#/components/schemas/Problem' }), { type: `/problems/${name}`, title: 'x', status: Number(status), detail: 'x' }, name)
+  }
+})
+
+// ---- against the program ----
+
+let log // a folder with the sample in it; copied for every server
+const cleanup = []
+before(() => { log = importLines({ after: (fn) => cleanup.push(fn) }, sample()) })
+after(() => { for (const fn of cleanup) fn() })
+
+async function serve (t) {
+  const dir = path.join(folder(t), 'data')
+  fs.cpSync(log, dir, { recursive: true, filter: (from) => !from.endsWith('lock') })
+  const server = await Server.start(t, ['--data', dir])
+  await until(async () => (await server.request('/readyz')).status === 200, 'the views')
+  return server
+}
+
+async function replay (server, example) {
+  const { method, target, headers, body } = example.request
+  const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
+  const answer = await server.request(target, { method, headers, body: text })
+  const wanted = example.response
+  assert.strictEqual(answer.status, wanted.status, `${example.name}: ${answer.text.slice(0, 600)}`)
+  for (const [name, value] of Object.entries(wanted.headers || {})) assert.strictEqual(answer.headers[name], value, `${example.name}: ${name}`)
+  if (wanted.body !== undefined) holds(answer.json, wanted.body)
+  if (!wanted.schema) return
+  checkBody(wanted.schema, answer)
+  checkHeaders(wanted.schema, answer)
+}
+
+const replayed = new Set()
+for (const file of fs.readdirSync(path.join(SPEC, 'examples')).sort()) {
+  const examples = JSON.parse(fs.readFileSync(path.join(SPEC, 'examples', file), 'utf8'))
+  for (const { response } of examples) replayed.add(response.schema)
+  test(`examples/${file} are answered as they say`, async (t) => {
+    const server = await serve(t)
+    for (const example of examples) await t.test(example.name, () => replay(server, example))
+  })
+}
+
+test('every operation has an example', () => {
+  assert.deepStrictEqual([...operations.keys()].filter((id) => !replayed.has(id)), [])
+})
+
+// Parameters of the specification that the program refuses as unknown, or the other way round, are found by trying them all.
+test('every query parameter of openapi.yaml is known to the program', async (t) => {
+  const server = await serve(t)
+  const first = (await server.get('/log?limit=1')).messages[0]
+  const values = { author: first.value.author, source: first.value.author, dest: first.key, root: first.key, as: first.value.author, live: 'false', reverse: 'false', values: 'false', count: 'false', old: 'true', private: 'false', stale: 'ok', by: 'latest', type: 'post', channel: 'garden', rel: 'vote', after: '0' }
+  const paths = { '{seq}': '0', '{sequence}': '1', '{name}': 'types' }
+  for (const [id, { method, path: route, operation }] of operations) {
+    if (method !== 'GET') continue
+    const where = route.replace(/\{\w+\}/g, (name) => paths[name] || (route.startsWith('/messages') ? first.key : first.value.author))
+    for (const parameter of operation.parameters || []) {
+      const [{ name, in: place, schema }] = follow(parameter)
+      if (place !== 'query') continue
+      const feed = schema && schema.$ref === '#/components/schemas/FeedId'
+      const value = values[name] || (feed ? first.value.author : '1')
+      const answer = await server.request(`${where}?${name}=${encodeURIComponent(value)}`)
+      assert.ok(!/unknown parameter/.test(answer.text), `${id} ${name}: ${answer.text.slice(0, 300)}`)
+      // 1 is no record of the log: a cursor there is refused, but not unread.
+      if (answer.status !== 200) assert.ok(['gt', 'gte', 'lt', 'lte'].includes(name) && answer.status === 400, `${id} ${name}: ${answer.text.slice(0, 300)}`)
+    }
+    const unknown = await server.request(`${where}?nonsense=1`)
+    assert.strictEqual(unknown.status, 400, `${id}: ${unknown.text}`)
+    checkBody(id, unknown)
+    const named = /known here: (.*)"/.exec(unknown.text)
+    const known = named ? named[1].split(', ').sort() : []
+    const said = (operation.parameters || []).map((parameter) => follow(parameter)[0]).filter((parameter) => parameter.in === 'query').map((parameter) => parameter.name)
+    assert.deepStrictEqual(said.sort(), known, id)
+  }
+})
+
+test('an answer that the client has already is 304', async (t) => {
+  const server = await serve(t)
+  for (const target of ['/log?limit=1', '/log/0', '/feeds?limit=1', '/links?limit=1', '/types', '/', '/openapi.yaml']) {
+    const answer = await server.request(target)
+    assert.ok(answer.headers.etag, target)
+    const again = await server.request(target, { headers: { 'If-None-Match': answer.headers.etag } })
+    assert.strictEqual(again.status, 304, target)
+    assert.strictEqual(again.text, '', target)
+  }
+})
+
+test('the specifications are served as they are here', async (t) => {
+  const server = await serve(t)
+  for (const name of ['openapi.yaml', 'asyncapi.yaml']) {
+    const served = (await server.request('/' + name)).text
+    assert.ok(served === fs.readFileSync(path.join(SPEC, name), 'utf8'), name)
+  }
+})
+
+// ---- WS /live ----
+
+// Frames by the message of asyncapi.yaml that they fit; a frame must fit exactly one of those the server sends.
+function kindOf (frame) {
+  const sent = asyncapi.operations.tell.messages.map(({ $ref }) => $ref.split('/').pop())
+  const kinds = sent.filter((kind) => ajv.compile({ $ref: 'asyncapi' + asyncapi.components.messages[kind].payload.$ref })(frame))
+  assert.strictEqual(kinds.length, 1, `${JSON.stringify(frame).slice(0, 300)} fits ${kinds.join(', ') || 'nothing'}`)
+  return kinds[0]
+}
+
+test('frames of /live fit asyncapi.yaml', async (t) => {
+  const server = await serve(t)
+  const socket = new WebSocket(server.ws + '/live?subscribe=false')
+  t.after(() => socket.terminate())
+  const kinds = []
+  const frames = []
+  socket.on('message', (data) => {
+    const frame = JSON.parse(data)
+    frames.push(frame)
+    kinds.push(`${frame.id || ''} ${kindOf(frame)}`)
+  })
+  await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject))
+  const count = (kind) => kinds.filter((seen) => seen === kind).length
+  const say = (frame) => {
+    fits(ajv.compile({ $ref: 'asyncapi#/components/schemas/' + (frame.op === 'sub' ? 'Sub' : 'Unsub') }), frame, 'what is said')
+    socket.send(JSON.stringify(frame))
+  }
+  say({ op: 'sub', id: 'a', type: 'pub' })
+  await until(() => count('a sync') === 1, () => `a sync frame; got ${kinds}`)
+  assert.strictEqual(count('a record'), 17)
+  say({ op: 'unsub', id: 'a' })
+  await until(() => count('a closed') === 1, () => `a closed frame; got ${kinds.slice(-3)}`)
+  say({ op: 'sub', id: 'b', author: '@alice' })
+  await until(() => count('b error') === 1, () => `an error frame; got ${JSON.stringify(frames.at(-1))}`)
+})
+
+test('the handshake takes the parameters of asyncapi.yaml', async (t) => {
+  const server = await serve(t)
+  const known = Object.keys(asyncapi.channels.live.bindings.ws.query.properties).sort()
+  const socket = new WebSocket(server.ws + '/live?type=pub&reverse=false&live=true&old=true&private=false&gt=-1')
+  t.after(() => socket.terminate())
+  const kinds = []
+  socket.on('message', (data) => kinds.push(kindOf(JSON.parse(data))))
+  await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject))
+  await until(() => kinds.at(-1) === 'sync', () => `a sync frame; got ${kinds.slice(-3)}`)
+  assert.strictEqual(kinds.length, 18)
+  const log = operations.get('listLog').operation.parameters.map((parameter) => follow(parameter)[0]).filter((parameter) => parameter.in === 'query').map((parameter) => parameter.name)
+  assert.deepStrictEqual(known, [...log.filter((name) => name !== 'after' && name !== 'stale'), 'subscribe'].sort(), 'the filters and cursor are those of /log')
+})

@@ -1,0 +1,183 @@
+'use strict'
+// Appending signed messages: nothing bad gets in, what is acknowledged stays.
+const test = require('node:test')
+const assert = require('node:assert')
+const { Server, folder, generate, importLines, run } = require('../support/sluice')
+
+const lines = generate(300, '--seed', '11', '--authors', '8')
+const records = lines.map((line) => JSON.parse(line))
+const values = records.map((r) => JSON.stringify(r.value))
+
+async function owned(t, ...args) {
+  const dir = folder(t)
+  return { dir, server: await Server.start(t, ['--data', dir, ...args]) }
+}
+
+test('one by one: 201 with seq and key, readable at once in every view', async (t) => {
+  const { server } = await owned(t)
+  for (let i = 0; i < 40; i++) {
+    const res = await server.post('/log', values[i])
+    assert.strictEqual(res.status, 201, res.text)
+    assert.strictEqual(res.json.key, records[i].key)
+    const { key, value } = records[i]
+    const message = await server.get('/messages/' + key)
+    assert.strictEqual(message.seq, res.json.seq)
+    assert.deepStrictEqual(message.value, value)
+    const feed = await server.get(`/feeds/${value.author}?reverse=true&limit=1`)
+    assert.strictEqual(feed.messages[0].key, key)
+  }
+  assert.strictEqual((await server.get('/views')).log.count, 40)
+})
+
+test('a batch as NDJSON is all or none', async (t) => {
+  const { server } = await owned(t)
+  const ndjson = { 'Content-Type': 'application/x-ndjson' }
+  const good = await server.post('/log', values.slice(0, 100).join('\n') + '\n', ndjson)
+  assert.strictEqual(good.status, 201, good.text)
+  assert.strictEqual(good.json.count, 100)
+  const spoiled = values.slice(100, 150)
+  spoiled[20] = spoiled[20].replace(/"timestamp":\d/, '"timestamp":9')
+  const bad = await server.post('/log', spoiled.join('\n'), ndjson)
+  assert.strictEqual(bad.status, 422, bad.text)
+  assert.strictEqual(bad.json.index, 20)
+  assert.match(bad.json.reason, /signature/)
+  assert.strictEqual((await server.get('/views')).log.count, 100)
+  const rest = await server.post('/log', values.slice(100).join('\n'), ndjson)
+  assert.strictEqual(rest.status, 201, rest.text)
+  assert.strictEqual((await server.pages('/log?limit=1000', 'messages')).length, records.length)
+})
+
+test('the same message twice is answered with its first seq and stored once', async (t) => {
+  const { server } = await owned(t)
+  const first = await server.post('/log', values[0])
+  const second = await server.post('/log', values[0])
+  assert.strictEqual(second.status, 200, second.text)
+  assert.deepStrictEqual(second.json, first.json)
+  assert.strictEqual((await server.get('/views')).log.count, 1)
+})
+
+test('what breaks a rule is refused with the reason and nothing is stored', async (t) => {
+  const { server } = await owned(t)
+  const author = records[0].value.author
+  const feed = records.filter((r) => r.value.author === author)
+  const post = (value) => server.post('/log', value)
+  assert.strictEqual((await post(feed[0].value)).status, 201)
+  assert.strictEqual((await post(feed[1].value)).status, 201)
+  const count = 2
+  const broken = [
+    [{ ...feed[2].value, content: { type: 'post', text: 'other' } }, 422],
+    [{ ...feed[2].value, sequence: 7 }, 422],
+    [{ ...feed[2].value, hash: 'md5' }, 422],
+    [feed[4].value, 422], // a gap
+    [{ hello: 'world' }, 422],
+    [{ key: records[9].key, value: feed[2].value, timestamp: 1 }, 422],
+    ['{"previous": nul', 400],
+    ['[]', 422]
+  ]
+  for (const [value, status] of broken) {
+    const res = await post(value)
+    assert.strictEqual(res.status, status, JSON.stringify(value).slice(0, 100) + res.text)
+    assert.match(res.headers['content-type'], /problem\+json/)
+  }
+  const wrongType = await server.post('/log', values[0], { 'Content-Type': 'image/png' })
+  assert.strictEqual(wrongType.status, 415)
+  assert.strictEqual((await server.get('/views')).log.count, count)
+})
+
+test('a body over the limit is 413, one at the limit is not', async (t) => {
+  const { server } = await owned(t, '--body-max', '20000', '--accept', 'any')
+  const text = (n) => JSON.stringify('x'.repeat(n - 2))
+  assert.strictEqual((await server.post('/log', text(20000))).status, 201)
+  assert.strictEqual((await server.post('/log', text(20001))).status, 413)
+})
+
+test('many writers at once share the disk, and each reads what it wrote', async (t) => {
+  const { server } = await owned(t)
+  const byAuthor = new Map()
+  for (const r of records) byAuthor.set(r.value.author, [...(byAuthor.get(r.value.author) || []), r])
+  await Promise.all([...byAuthor.values()].map(async (feed) => {
+    for (const { key, value } of feed) {
+      const res = await server.post('/log', value)
+      assert.strictEqual(res.status, 201, res.text)
+      assert.strictEqual((await server.get('/messages/' + key)).seq, res.json.seq)
+    }
+  }))
+  for (const [author, feed] of byAuthor) {
+    const page = await server.get(`/feeds/${author}?limit=1000`)
+    assert.deepStrictEqual(page.messages.map((m) => m.key), feed.map((m) => m.key))
+  }
+})
+
+test('relaxed appends are answered with 202 and appear by themselves', async (t) => {
+  const { server } = await owned(t)
+  const res = await server.post('/log', values[0], { Prefer: 'durability=relaxed' })
+  assert.strictEqual(res.status, 202, res.text)
+  const got = await server.get(`/messages/${records[0].key}?after=${res.json.seq}`)
+  assert.strictEqual(got.key, records[0].key)
+})
+
+test('what was acknowledged is there after kill -9', async (t) => {
+  const { server } = await owned(t)
+  const acknowledged = []
+  let stopped = false
+  const writer = (async () => {
+    for (const { key, value } of records) {
+      try {
+        const res = await server.post('/log', value)
+        if (res.status === 201) acknowledged.push(key)
+      } catch { break }
+      if (stopped) break
+    }
+  })()
+  while (acknowledged.length < 50) await new Promise((resolve) => setTimeout(resolve, 2))
+  await server.stop('SIGKILL')
+  stopped = true
+  await writer
+  await server.launch()
+  for (const key of acknowledged) assert.strictEqual((await server.get('/messages/' + key)).key, key)
+  const all = await server.pages('/log?limit=1000', 'messages')
+  assert.deepStrictEqual(all.map((m) => m.key), records.slice(0, all.length).map((m) => m.key))
+  const { views, log } = await server.get('/views')
+  for (const view of views) assert.strictEqual(view.since, log.head)
+  const next = await server.post('/log', records[all.length].value)
+  assert.strictEqual(next.status, 201, next.text)
+})
+
+test('a followed log takes no appends', async (t) => {
+  const dir = importLines(t, lines.slice(0, 5))
+  const server = await Server.start(t, ['--follow', dir + '/log.offset', '--views', folder(t)])
+  const res = await server.post('/log', values[5])
+  assert.strictEqual(res.status, 503, res.text)
+  assert.match(res.json.type, /read-only/)
+})
+
+test('accept any: JSON of any kind, byte for byte, and filters still work', async (t) => {
+  const { server } = await owned(t, '--accept', 'any')
+  const any = ['{"key":"%msg0","value":{"content":{"type":"post"}},"timestamp":1}', '{"a":1}', '[1,2,3]', '"text"', '12.50', 'null', '{ "spaced" : true }']
+  for (const text of any) {
+    const res = await server.post('/log', text)
+    assert.strictEqual(res.status, 201, text + res.text)
+  }
+  assert.strictEqual((await server.post('/log', '{bad}')).status, 400)
+  const { text } = await server.request('/log', { headers: { Accept: 'application/x-ndjson' } })
+  const rows = text.trimEnd().split('\n')
+  assert.strictEqual(rows.length, any.length)
+  assert.strictEqual(rows[0], '{"seq":0,' + any[0].slice(1))
+  rows.slice(1).forEach((row, i) => assert.ok(row.endsWith(`,"value":${any[i + 1]}}`), row))
+  const posts = await server.get('/log?type=post')
+  assert.deepStrictEqual(posts.messages.map((m) => m.seq), [0])
+})
+
+test('import stops at a bad line, names it, and keeps what came before', async (t) => {
+  const dir = folder(t)
+  const input = [...lines.slice(0, 30), lines[30].replace('"sequence":', '"sequence":1'), ...lines.slice(31)].join('\n')
+  const done = run(['import', '--data', dir, '-'], { input })
+  assert.strictEqual(done.status, 65, done.stderr)
+  assert.match(done.stderr, /31/)
+  const cat = run(['cat', '--data', dir])
+  assert.strictEqual(cat.stdout.trimEnd().split('\n').length, 30)
+  const again = run(['import', '--data', dir, '-'], { input: lines.join('\n') })
+  assert.strictEqual(again.status, 0, again.stderr)
+  assert.match(again.stdout + again.stderr, /30 already/)
+  assert.strictEqual(run(['cat', '--data', dir]).stdout.trimEnd().split('\n').length, lines.length)
+})

@@ -1,0 +1,285 @@
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/access.h"
+#include "server/gate.h"
+#include "server/handshake.h"
+
+#define TOKEN "0123456789abcdef0123"
+
+static struct config config;
+static struct access *access_now;
+static char token_path[64];
+
+static void begin(void)
+{
+    static char door[] = "127.0.0.1:8990";
+    config = (struct config){ .listen = { door }, .listen_count = 1 };
+}
+
+static void end(void)
+{
+    access_free(access_now);
+    access_now = NULL;
+    if (token_path[0] != '\0') (void)unlink(token_path);
+}
+
+TestSuite(access, .init = begin, .fini = end);
+
+static void open_access(void)
+{
+    cr_assert_eq(access_open(&config, &access_now), OK, "%s", err_detail(ERR_ARG));
+}
+
+static void write_tokens(const char *text, mode_t mode)
+{
+    (void)snprintf(token_path, sizeof token_path, "/tmp/sluice-tokens-%ld", (long)getpid());
+    FILE *file = fopen(token_path, "we");
+    cr_assert_not_null(file);
+    fputs(text, file);
+    (void)fclose(file);
+    (void)chmod(token_path, mode);
+    config.token_file = token_path;
+}
+
+static struct slice field(const char *text)
+{
+    return text == NULL ? (struct slice){ NULL, 0 } : (struct slice){ text, strlen(text) };
+}
+
+static const char *problem_of(const char *host, const char *origin, bool unsafe)
+{
+    const struct access_request request = {
+        .host = field(host), .origin = field(origin), .unsafe = unsafe, .loopback = true
+    };
+    struct access_grant grant;
+    access_check(access_now, &request, &grant);
+    return grant.problem != NULL ? grant.problem : "none";
+}
+
+static struct access_grant with_token(const char *authorization, bool loopback, bool open)
+{
+    const struct access_request request = {
+        .host = field("localhost"), .authorization = field(authorization), .loopback = loopback, .open = open
+    };
+    struct access_grant grant;
+    access_check(access_now, &request, &grant);
+    return grant;
+}
+
+Test(access, names_of_ours)
+{
+    static const char *const ours[] = { "localhost",    "localhost:1",     "LOCALHOST:99", "localhost.",
+                                        "127.0.0.1",    "127.9.9.9:80",    "[::1]:8990",   "[::1]",
+                                        "node.example", "Node.Example:443" };
+    static const char *const foreign[] = { "",
+                                           "evil.example",
+                                           "localhost.evil.example",
+                                           "evil.example:8990",
+                                           "192.168.1.5",
+                                           "[::2]",
+                                           "localhost:",
+                                           "localhost:x",
+                                           "localhost@evil",
+                                           "::1",
+                                           "[::1",
+                                           "128.0.0.1",
+                                           "127.0.0.1.evil.example",
+                                           "localhost localhost" };
+    static char name[] = "node.example";
+    config.allow_host[config.allow_host_count++] = name;
+    open_access();
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        cr_expect_str_eq(problem_of(ours[i], NULL, false), "none", "%s", ours[i]);
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        cr_expect_str_eq(problem_of(foreign[i], NULL, false), "foreign-host", "%s", foreign[i]);
+    cr_expect_str_eq(problem_of(NULL, NULL, false), "none");
+}
+
+Test(access, a_door_on_all_addresses_goes_by_every_address_but_by_no_name)
+{
+    static char door[] = "0.0.0.0:8990";
+    config.listen[0] = door;
+    config.public_read = true;
+    open_access();
+    cr_expect_str_eq(problem_of("192.168.1.5:8990", NULL, false), "none");
+    cr_expect_str_eq(problem_of("[fe80::1]", NULL, false), "none");
+    cr_expect_str_eq(problem_of("rebound.example", NULL, false), "foreign-host");
+}
+
+Test(access, origins_of_unsafe_requests)
+{
+    static char listed[] = "https://app.example/";
+    config.allow_origin[config.allow_origin_count++] = listed;
+    open_access();
+    cr_expect_str_eq(problem_of("localhost:8990", "http://localhost:8990", true), "none");
+    cr_expect_str_eq(problem_of("localhost", "http://localhost:80", true), "none");
+    cr_expect_str_eq(problem_of("localhost", "https://localhost:443", true), "none");
+    cr_expect_str_eq(problem_of("localhost:8990", "http://localhost:3000", true), "foreign-origin");
+    cr_expect_str_eq(problem_of("localhost:8990", "http://127.0.0.1:8990", true), "foreign-origin");
+    cr_expect_str_eq(problem_of("localhost:8990", "null", true), "foreign-origin");
+    cr_expect_str_eq(problem_of("localhost:8990", "", true), "foreign-origin");
+    cr_expect_str_eq(problem_of("localhost:8990", "http://evil.example", true), "foreign-origin");
+    cr_expect_str_eq(problem_of("localhost:8990", "https://app.example", true), "none");
+    cr_expect_str_eq(problem_of("localhost:8990", "http://evil.example", false), "none");
+}
+
+Test(access, a_loopback_client_may_do_all_when_nothing_is_said)
+{
+    open_access();
+    cr_expect(!with_token(NULL, true, false).public_only);
+    cr_expect(with_token(NULL, true, false).may_append);
+    cr_expect_str_eq(with_token(NULL, false, false).problem, "token-needed");
+}
+
+Test(access, a_token_file_asks_everybody_for_a_token)
+{
+    write_tokens("# ours\n\n  " TOKEN "  \nanother-token-of-ours\n", 0600);
+    open_access();
+    cr_expect_str_eq(with_token(NULL, true, false).problem, "token-needed");
+    cr_expect_str_eq(with_token("Bearer 0123456789abcdef0124", true, false).problem, "token-needed");
+    cr_expect_str_eq(with_token("Bearer 0123456789abcdef012", true, false).problem, "token-needed");
+    cr_expect_str_eq(with_token("Bearer # ours", true, false).problem, "token-needed");
+    cr_expect_str_eq(with_token("Basic " TOKEN, true, false).problem, "token-needed");
+    cr_expect_null(with_token("Bearer " TOKEN, false, false).problem);
+    cr_expect(with_token("bearer another-token-of-ours", false, false).may_append);
+    struct access_grant open = with_token(NULL, false, true);
+    cr_expect(open.problem == NULL && open.public_only && !open.may_append);
+}
+
+Test(access, public_lets_everybody_read_what_is_public)
+{
+    write_tokens(TOKEN "\n", 0600);
+    config.public_read = true;
+    open_access();
+    struct access_grant grant = with_token(NULL, false, false);
+    cr_expect(grant.problem == NULL && grant.public_only && !grant.may_append);
+    grant = with_token("Bearer " TOKEN, false, false);
+    cr_expect(grant.problem == NULL && !grant.public_only && grant.may_append);
+    cr_expect_str_eq(with_token("Bearer 0123456789abcdef0124", false, false).problem, "token-needed");
+}
+
+Test(access, public_without_tokens_gives_nobody_more)
+{
+    config.public_read = true;
+    open_access();
+    cr_expect(with_token(NULL, true, false).public_only, "a proxy comes by loopback, too");
+    cr_expect(!with_token(NULL, true, false).may_append);
+}
+
+Test(access, bad_token_files_are_refused)
+{
+    write_tokens(TOKEN "\n", 0644);
+    cr_expect_eq(access_open(&config, &access_now), ERR_PERM);
+    write_tokens("# nothing\n", 0600);
+    cr_expect_eq(access_open(&config, &access_now), ERR_ARG);
+    write_tokens("short\n", 0600);
+    cr_expect_eq(access_open(&config, &access_now), ERR_ARG);
+    (void)unlink(token_path);
+    cr_expect_eq(access_open(&config, &access_now), ERR_NOFILE);
+    cr_expect_null(access_now);
+}
+
+/* ---- the gate ---- */
+
+static int enter4(struct gate *gate, int fd, const char *text)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    cr_assert_eq(inet_pton(AF_INET, text, &address.sin_addr), 1);
+    return gate_enter(gate, fd, (const struct sockaddr *)&address, false);
+}
+
+static int enter6(struct gate *gate, int fd, const char *text)
+{
+    struct sockaddr_in6 address = { .sin6_family = AF_INET6 };
+    cr_assert_eq(inet_pton(AF_INET6, text, &address.sin6_addr), 1);
+    return gate_enter(gate, fd, (const struct sockaddr *)&address, true);
+}
+
+Test(gate, counts_by_address_and_for_all)
+{
+    struct metrics metrics = { 0 };
+    struct gate *gate = NULL;
+    const struct config limits = { .connections_max = 5, .connections_per_address = 2 };
+    cr_assert_eq(gate_open(&limits, &metrics, &gate), OK);
+    cr_expect_eq(enter4(gate, 3, "10.0.0.1"), OK);
+    cr_expect_eq(enter6(gate, 400, "::ffff:10.0.0.1"), OK);
+    cr_expect_eq(enter4(gate, 5, "10.0.0.1"), ERR_LIMIT);
+    cr_expect_eq(enter6(gate, 6, "2001:db8::1"), OK);
+    cr_expect_eq(enter6(gate, 7, "2001:db8::2"), OK);
+    cr_expect_eq(enter6(gate, 8, "2001:db8::3"), ERR_LIMIT);
+    cr_expect_eq(enter4(gate, 9, "10.0.0.2"), OK);
+    cr_expect_eq(enter4(gate, 10, "10.0.0.3"), ERR_LIMIT);
+    cr_expect_eq(metrics.connections, 5);
+    cr_expect_eq(metrics.connections_refused, 3);
+    cr_expect(gate_loopback(gate, 400) && !gate_loopback(gate, 3) && !gate_loopback(gate, 10));
+    gate_leave(gate, 3);
+    gate_leave(gate, 3);
+    gate_leave(gate, 12345);
+    cr_expect_eq(metrics.connections, 4);
+    cr_expect_eq(enter4(gate, 3, "10.0.0.1"), OK);
+    cr_expect_eq(enter4(gate, 3, "10.0.0.1"), OK, "a number that is given again has left before");
+    cr_expect_eq(metrics.connections, 5);
+    struct gate_place old = gate_place_of(gate, 3), none = gate_place_of(gate, 77), nowhere = gate_place_of(NULL, 3);
+    cr_expect_eq(enter4(gate, 3, "10.0.0.9"), OK);
+    gate_place_leave(&old);
+    gate_place_leave(&none);
+    gate_place_leave(&nowhere);
+    cr_expect_eq(metrics.connections, 5, "a late leave must not end who has the number now");
+    struct gate_place place = gate_place_of(gate, 3);
+    gate_place_leave(&place);
+    gate_place_leave(&place);
+    cr_expect_eq(metrics.connections, 4);
+    gate_free(gate);
+}
+
+/* ---- the handshake ---- */
+
+static bool live(const char *head)
+{
+    struct handshake handshake;
+    /* a copy without a terminator, so that a look past its end shows */
+    size_t len = strlen(head);
+    char *copy = malloc(len + (len == 0));
+    memcpy(copy, head, len);
+    bool is_live =
+        handshake_end(copy, len) == len && handshake_parse(copy, len, &handshake) && handshake_live(&handshake);
+    free(copy);
+    return is_live;
+}
+
+Test(handshake, only_a_plain_handshake_for_live_is_one)
+{
+    cr_expect(live("GET /live HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"));
+    cr_expect(live("GET /live?gt=1 HTTP/1.1\r\nhost:a\r\nupgrade: h2c, WebSocket\r\nconnection: keep-alive, "
+                   "upgrade\r\nX: y\r\n\r\n"));
+    cr_expect(!live("GET /live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\r\n"));
+    cr_expect(!live("GET /live HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"));
+    cr_expect(!live("GET /live HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"));
+    cr_expect(!live("GET /lively HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"));
+    cr_expect(!live("POST /live HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"));
+    cr_expect(!live("GET /live HTTP/1.0\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"));
+    cr_expect(!live("GET /live x HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"));
+}
+
+Test(handshake, what_two_parsers_could_read_differently_is_none)
+{
+#define REST "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    cr_expect(!live("GET /live HTTP/1.1\r\nHost: a\r\nHost: b\r\n" REST));
+    cr_expect(!live("GET /live HTTP/1.1\r\nHost: a\r\nOrigin: b\r\norigin: c\r\n" REST));
+    cr_expect(!live("GET /live HTTP/1.1\r\nHost: a\r\n folded\r\n" REST));
+    cr_expect(!live("GET /live HTTP/1.1\r\nHost : a\r\n" REST));
+    cr_expect(!live("GET /live HTTP/1.1\r\nHost: a\r\nno colon\r\n" REST));
+    cr_expect(!live("GET /live HTTP/1.1\r\nHost: a\r\nX: \x01\r\n" REST));
+    cr_expect(!live("GET /live HTTP/1.1\r\nHost: a\r\nX: b\nOrigin: c\r\n" REST));
+    cr_expect(!live("GET /live HTTP/1.1\r\nHost: a\r\n: b\r\n" REST));
+    cr_expect(!live("\r\n\r\n"));
+    cr_expect(!live(""));
+#undef REST
+}

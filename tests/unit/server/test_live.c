@@ -1,0 +1,362 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/live.h"
+#include "tests/support/api_kit.h"
+#include "tests/support/scratch.h"
+
+static struct api_kit kit;
+static struct live *live;
+
+static void open_any(void)
+{
+    api_kit_open(&kit, true);
+}
+
+static void open_ssb(void)
+{
+    api_kit_open(&kit, false);
+}
+
+static void shut(void)
+{
+    live_free(live);
+    live = NULL;
+    cr_expect_eq(kit.server.metrics.ws_subscriptions, 0);
+    api_kit_close(&kit);
+}
+
+TestSuite(live, .init = open_any, .fini = shut);
+TestSuite(live_ssb, .init = open_ssb, .fini = shut);
+
+static void connect_to(const char *target)
+{
+    int err = live_open(&kit.server, (struct slice){ target, strlen(target) }, false, &live);
+    cr_assert_eq(err, OK, "%s: %s", target, err_detail(err));
+}
+
+/* The next frame, which has to be there. Valid until the next call. */
+static const char *next_frame(void)
+{
+    static char text[4096];
+    struct buf out;
+    buf_init(&out, sizeof text - 1);
+    int got = live_next(live, &out);
+    cr_assert_eq(got, 1, "no frame: %d", got);
+    memcpy(text, out.data, out.len);
+    text[out.len] = '\0';
+    buf_free(&out);
+    return text;
+}
+
+static void frame(const char *expected)
+{
+    const char *text = next_frame();
+    cr_assert_str_eq(text, expected, "%s instead of %s", text, expected);
+}
+
+static void frame_with(const char *part)
+{
+    const char *text = next_frame();
+    cr_assert_not_null(strstr(text, part), "%s without %s", text, part);
+}
+
+static void silence(void)
+{
+    struct buf out;
+    buf_init(&out, 4096);
+    cr_assert_eq(live_next(live, &out), 0, "%.*s", (int)out.len, out.data);
+    buf_free(&out);
+}
+
+static void say(const char *text)
+{
+    cr_assert_eq(live_text(live, text, strlen(text)), OK, "%s", text);
+}
+
+static void append(const char *value)
+{
+    (void)api_kit_post(&kit, value);
+    live_wake(live);
+}
+
+Test(live, gives_old_then_sync_then_new)
+{
+    (void)api_kit_post(&kit, "1");
+    connect_to("/live");
+    frame("{\"seq\":0,\"value\":1}");
+    frame("{\"sync\":true,\"since\":0}");
+    silence();
+    append("2");
+    frame("{\"seq\":17,\"value\":2}");
+    silence();
+}
+
+Test(live, an_empty_log_is_in_sync_at_once)
+{
+    connect_to("/live");
+    frame("{\"sync\":true,\"since\":-1}");
+    silence();
+    append("1");
+    frame("{\"seq\":0,\"value\":1}");
+}
+
+Test(live, what_comes_before_old_is_read_is_new)
+{
+    (void)api_kit_post(&kit, "1");
+    connect_to("/live");
+    append("2");
+    frame("{\"seq\":0,\"value\":1}");
+    frame("{\"sync\":true,\"since\":0}");
+    frame("{\"seq\":17,\"value\":2}");
+    silence();
+}
+
+Test(live, without_old_only_what_comes_is_given)
+{
+    (void)api_kit_post(&kit, "1");
+    connect_to("/live?old=false");
+    frame("{\"sync\":true,\"since\":0}");
+    silence();
+    append("2");
+    frame("{\"seq\":17,\"value\":2}");
+}
+
+Test(live, without_live_it_ends_after_the_old)
+{
+    (void)api_kit_post(&kit, "1");
+    (void)api_kit_post(&kit, "2");
+    connect_to("/live?subscribe=false");
+    silence();
+    say("{\"op\":\"sub\",\"id\":\"a\",\"live\":false,\"reverse\":true}");
+    append("3");
+    frame("{\"id\":\"a\",\"seq\":17,\"value\":2}");
+    frame("{\"id\":\"a\",\"seq\":0,\"value\":1}");
+    frame("{\"id\":\"a\",\"sync\":true,\"since\":17}");
+    frame("{\"id\":\"a\",\"closed\":true}");
+    silence();
+    cr_assert_eq(live_subscriptions(live), 0);
+}
+
+Test(live, resumes_behind_a_seq)
+{
+    (void)api_kit_post(&kit, "1");
+    (void)api_kit_post(&kit, "2");
+    connect_to("/live?gt=0");
+    frame("{\"seq\":17,\"value\":2}");
+    frame("{\"sync\":true,\"since\":17}");
+    silence();
+}
+
+Test(live, a_limit_closes_the_subscription)
+{
+    (void)api_kit_post(&kit, "1");
+    (void)api_kit_post(&kit, "2");
+    connect_to("/live?limit=1");
+    frame("{\"seq\":0,\"value\":1}");
+    frame("{\"closed\":true}");
+    silence();
+}
+
+Test(live, an_upper_bound_closes_the_subscription_when_it_is_reached)
+{
+    (void)api_kit_post(&kit, "1");
+    (void)api_kit_post(&kit, "2");
+    connect_to("/live?lte=0");
+    frame("{\"seq\":0,\"value\":1}");
+    frame("{\"sync\":true,\"since\":17}");
+    frame("{\"closed\":true}");
+    silence();
+}
+
+Test(live, several_subscriptions_take_turns)
+{
+    (void)api_kit_post(&kit, "1");
+    (void)api_kit_post(&kit, "2");
+    connect_to("/live?subscribe=false");
+    say("{\"op\":\"sub\",\"id\":\"a\"}");
+    say("{\"op\":\"sub\",\"id\":\"b\",\"gt\":0}");
+    frame("{\"id\":\"a\",\"seq\":0,\"value\":1}");
+    frame("{\"id\":\"b\",\"seq\":17,\"value\":2}");
+    frame("{\"id\":\"a\",\"seq\":17,\"value\":2}");
+    frame("{\"id\":\"b\",\"sync\":true,\"since\":17}");
+    frame("{\"id\":\"a\",\"sync\":true,\"since\":17}");
+    silence();
+    say("{\"op\":\"unsub\",\"id\":\"a\"}");
+    append("3");
+    frame("{\"id\":\"a\",\"closed\":true}");
+    frame("{\"id\":\"b\",\"seq\":34,\"value\":3}");
+    silence();
+}
+
+Test(live, mistakes_are_answered_and_change_nothing)
+{
+    connect_to("/live?subscribe=false");
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{\"op\":\"sing\",\"id\":\"a\"}",
+        "{\"op\":\"sub\"}",
+        "{\"op\":\"sub\",\"id\":\"\"}",
+        "{\"op\":\"sub\",\"id\":7}",
+        "{\"op\":\"sub\",\"id\":\"a\",\"nonsense\":1}",
+        "{\"op\":\"sub\",\"id\":\"a\",\"gt\":1.5}",
+        "{\"op\":\"sub\",\"id\":\"a\",\"gt\":null}",
+        "{\"op\":\"sub\",\"id\":\"a\",\"reverse\":true}",
+        "{\"op\":\"sub\",\"id\":\"a\",\"root\":\"x\"}",
+        "{\"op\":\"sub\",\"id\":\"a\",\"id\":\"b\"}",
+        "{\"op\":\"unsub\",\"id\":\"a\"}",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        say(bad[i]);
+        frame_with("\"error\":{\"type\":\"/problems/");
+    }
+    silence();
+    cr_assert_eq(live_subscriptions(live), 0);
+}
+
+Test(live, an_id_is_free_again_only_after_unsub)
+{
+    connect_to("/live?subscribe=false");
+    say("{\"op\":\"sub\",\"id\":\"a\"}");
+    frame("{\"id\":\"a\",\"sync\":true,\"since\":-1}");
+    say("{\"op\":\"sub\",\"id\":\"a\"}");
+    frame_with("{\"id\":\"a\",\"error\":");
+    say("{\"op\":\"unsub\",\"id\":\"a\"}");
+    frame("{\"id\":\"a\",\"closed\":true}");
+    say("{\"op\":\"sub\",\"id\":\"a\"}");
+    frame("{\"id\":\"a\",\"sync\":true,\"since\":-1}");
+}
+
+Test(live, there_is_a_most_of_subscriptions)
+{
+    connect_to("/live");
+    frame("{\"sync\":true,\"since\":-1}");
+    for (int i = 0; i < 4; i++) {
+        char op[64];
+        (void)snprintf(op, sizeof op, "{\"op\":\"sub\",\"id\":\"s%d\"}", i);
+        say(op);
+        frame_with(i < 3 ? "\"sync\":true" : "/problems/too-many");
+    }
+}
+
+Test(live, a_client_that_does_not_read_its_answers_is_sent_away)
+{
+    connect_to("/live?subscribe=false");
+    int err = OK, count = 0;
+    for (; err == OK && count < 1000; count++)
+        err = live_text(live, "x", 1);
+    cr_assert_eq(err, ERR_LIMIT);
+    cr_assert_lt(count, 100);
+}
+
+Test(live, a_bad_target_gets_a_problem)
+{
+    static const char *const bad[] = { "/live?gt=x",      "/live?nonsense=1", "/live?id=a",
+                                       "/live?gt=1&gt=2", "/live?root=x",     "/live?subscribe=false&type=post",
+                                       "/live?gt=%zz",    "/live?gt=5" };
+    (void)api_kit_post(&kit, "1");
+    (void)api_kit_post(&kit, "2");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cr_assert_lt(live_open(&kit.server, (struct slice){ bad[i], strlen(bad[i]) }, false, &live), 0, "%s", bad[i]);
+        frame_with("{\"error\":{\"type\":\"/problems/");
+        silence();
+        live_free(live);
+        live = NULL;
+    }
+}
+
+/* ---- filters ---- */
+
+static void post_type(struct kit_author *author, const char *type)
+{
+    char content[100];
+    (void)snprintf(content, sizeof content, "{\"type\":\"%s\",\"text\":\"x\"}", type);
+    char *message = api_kit_message(author, content);
+    (void)api_kit_post(&kit, message);
+    free(message);
+}
+
+static void settle(void)
+{
+    cr_assert_eq(kit_wait_head(kit.flume, (UINT32_C(1) << VIEW_COUNT) - 1), OK);
+    live_wake(live);
+}
+
+Test(live_ssb, a_filter_lets_only_its_messages_through)
+{
+    struct kit_author author;
+    kit_author_make(&author, 1);
+    post_type(&author, "post");
+    post_type(&author, "vote");
+    connect_to("/live?type=vote");
+    settle();
+    frame_with("\"type\":\"vote\"");
+    frame_with("\"sync\":true");
+    silence();
+    post_type(&author, "post");
+    post_type(&author, "vote");
+    settle();
+    frame_with("\"sequence\":4");
+    silence();
+}
+
+Test(live_ssb, the_public_sees_no_encrypted_message)
+{
+    struct kit_author author;
+    static const char target[] = "/live";
+    kit_author_make(&author, 1);
+    post_type(&author, "post");
+    char *secret = api_kit_message(&author, "\"aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ=.box\"");
+    (void)api_kit_post(&kit, secret);
+    free(secret);
+    cr_assert_eq(live_open(&kit.server, (struct slice){ target, strlen(target) }, true, &live), OK);
+    settle();
+    frame_with("\"type\":\"post\"");
+    frame_with("\"sync\":true");
+    silence();
+}
+
+/* Appends, wakes and reads at random: every matching record comes once, in order. */
+Test(live_ssb, no_gap_and_no_duplicate_across_the_seam)
+{
+    struct dice dice = dice_make();
+    struct kit_author author;
+    kit_author_make(&author, 1);
+    for (int i = 0; i < 20; i++)
+        post_type(&author, dice_roll(&dice, 2) ? "vote" : "post");
+    connect_to("/live?subscribe=false");
+    say("{\"op\":\"sub\",\"id\":\"all\"}");
+    say("{\"op\":\"sub\",\"id\":\"votes\",\"type\":\"vote\"}");
+    int64_t all = 0, votes = 0, syncs = 0;
+    for (int step = 0; step < 400; step++) {
+        if (step < 300 && dice_roll(&dice, 8) == 0) post_type(&author, dice_roll(&dice, 2) ? "vote" : "post");
+        if (step >= 300) settle();
+        if (dice_roll(&dice, 3) == 0) live_wake(live);
+        for (uint64_t n = dice_roll(&dice, 4); n > 0; n--) {
+            struct buf out;
+            buf_init(&out, 4096);
+            if (live_next(live, &out) == 1) {
+                (void)buf_putc(&out, '\0');
+                const char *sequence = strstr(out.data, "\"sequence\":");
+                bool vote = strstr(out.data, "\"id\":\"votes\"") != NULL;
+                syncs += sequence == NULL;
+                if (sequence != NULL && vote) {
+                    cr_assert_not_null(strstr(out.data, "\"type\":\"vote\""), "seed %llu",
+                                       (unsigned long long)dice.seed);
+                    int64_t n_votes = strtoll(sequence + 11, NULL, 10);
+                    cr_assert_gt(n_votes, votes, "seed %llu", (unsigned long long)dice.seed);
+                    votes = n_votes;
+                } else if (sequence != NULL) {
+                    cr_assert_eq(strtoll(sequence + 11, NULL, 10), all + 1, "seed %llu", (unsigned long long)dice.seed);
+                    all++;
+                }
+            }
+            buf_free(&out);
+        }
+    }
+    cr_assert_eq(syncs, 2, "seed %llu", (unsigned long long)dice.seed);
+    cr_assert_eq(all, author.sequence, "seed %llu", (unsigned long long)dice.seed);
+}

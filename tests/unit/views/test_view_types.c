@@ -1,0 +1,82 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/err.h"
+#include "tests/support/corpus.h"
+#include "views/view_types.h"
+
+#define RECORDS 500
+
+static struct slice type_of(const struct corpus *corpus, size_t i)
+{
+    return corpus->messages[i].type;
+}
+
+static bool same(struct slice a, struct slice b)
+{
+    return a.data != NULL && a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+Test(view_types, names_counts_and_newest_are_those_of_a_loop)
+{
+    struct dice dice = dice_make();
+    struct corpus corpus;
+    struct corpus_flume served;
+    struct flume_read read;
+    struct buf name;
+    struct type_count found;
+    uint64_t sum = 0, typed = 0;
+    corpus_make(&dice, RECORDS, &corpus);
+    corpus_serve(&corpus, &served);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    buf_init(&name, 1000);
+    char after[1000];
+    struct slice last = { NULL, 0 };
+    while (buf_reset(&name), types_next(&read, last, &name, &found) == 1) {
+        uint64_t count = 0;
+        int64_t newest = SEQ_EMPTY;
+        for (size_t i = 0; i < RECORDS; i++) {
+            if (!same(type_of(&corpus, i), (struct slice){ name.data == NULL ? "" : name.data, name.len })) continue;
+            count++;
+            newest = corpus.records[i].seq;
+        }
+        cr_assert(count == found.count && newest == found.seq, "SLUICE_SEED=%llu: %.*s", (unsigned long long)dice.seed,
+                  (int)name.len, name.data);
+        sum += count;
+        if (name.len > 0) memcpy(after, name.data, name.len);
+        last = (struct slice){ after, name.len };
+    }
+    for (size_t i = 0; i < RECORDS; i++)
+        typed += type_of(&corpus, i).data != NULL;
+    cr_assert_eq(sum, typed, "SLUICE_SEED=%llu", (unsigned long long)dice.seed);
+    buf_free(&name);
+    flume_read_end(&read);
+    corpus_stop(&served);
+    corpus_free(&corpus);
+}
+
+Test(view_types, a_long_name_is_cut_when_all_its_messages_are_deleted)
+{
+    struct corpus_flume served;
+    struct flume_read read;
+    struct buf name;
+    struct type_count found;
+    char type[400], line[500];
+    memset(type, 'x', sizeof type);
+    type[399] = '\0';
+    (void)snprintf(line, sizeof line, "{\"value\":{\"content\":{\"type\":\"%s\"}}}", type);
+    const char *const texts[] = { line, "{}" };
+    corpus_serve_texts(texts, 2, &served);
+    buf_init(&name, 1000);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    cr_assert_eq(types_next(&read, (struct slice){ NULL, 0 }, &name, &found), 1);
+    cr_assert(name.len == 399 && found.count == 1 && found.seq == 0);
+    corpus_delete(&served, 0);
+    buf_reset(&name);
+    cr_assert_eq(types_next(&read, (struct slice){ NULL, 0 }, &name, &found), 1);
+    cr_assert(name.len > 100 && name.len < 200);
+    buf_free(&name);
+    flume_read_end(&read);
+    corpus_stop(&served);
+}

@@ -1,0 +1,53 @@
+/* A filter: which messages a reader wants. One definition (the fields of the views), two evaluators that must agree: over one scanned message
+ * (live) and over posting lists (stored, struct query).
+ *
+ * A filter is a conjunction: at most one value per field. The empty filter is every record, messages or not. */
+#ifndef VIEWS_FILTER_H
+#define VIEWS_FILTER_H
+
+#include "views/flume.h"
+
+#define FILTER_TERMS_MAX 16
+
+struct filter_term {
+    const struct field *field;
+    uint8_t view;  /* enum view_id of the view that holds the field's lists */
+    uint8_t index; /* of the field in the view */
+    bool negate;   /* messages without the term */
+    struct term term;
+};
+
+struct filter {
+    size_t count;
+    struct filter_term terms[FILTER_TERMS_MAX];
+};
+
+/* Adds `name`=`text`. ERR_NOTFOUND: no view has such a field; ERR_ARG: the field is set already or the value is bad (ERR_REF: an id is wanted). */
+int filter_set(struct filter *filter, const char *name, const char *text, size_t len);
+
+/* The views that the stored evaluator reads, as a mask for flume_wait; 0 for the empty filter. */
+uint32_t filter_views(const struct filter *filter);
+
+/* Does this message pass? */
+bool filter_match(const struct filter *filter, const struct message *message);
+
+/* ---- the stored evaluator ----------------------------------------------------------------------------------- */
+
+/* A place in the answer to a filter over a range. Plain data, nothing to close: it may rest between two batches as long as its
+ * reader likes (a slow client), and goes on from its last seq. */
+struct query {
+    struct filter filter;
+    struct log_range range;
+    int64_t at;  /* the next seq that may be answered */
+    int64_t from; /* the start of a record, not behind `at` in the direction of travel: where a walk over the log begins */
+    bool ended;  /* the range is used up: no append will add to it */
+};
+
+/* ERR_BOUNDARY as log_cursor_open. */
+int query_open(struct flume *flume, const struct filter *filter, const struct log_range *range, struct query *ret_query);
+
+/* Up to `max` seqs, in order, none above what is durable and indexed now. Answers how many (0 = none now), or an error. Deleted records
+ * are left out. Walks lists from the end that is asked for, intersects by seeking, and stops at `max`. */
+int query_next(struct query *query, struct flume *flume, int64_t *seqs, size_t max);
+
+#endif

@@ -1,0 +1,176 @@
+/* What the files of the flume core share. Nobody else includes this.
+ *
+ * Threads: members are the indexer's unless they stand under `lock` or are atomic. `lock` is never held while a callback, the
+ * log or LMDB is called. */
+#ifndef VIEWS_FLUME_INTERNAL_H
+#define VIEWS_FLUME_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "views/flume.h"
+#include "views/flume_pending.h"
+#include "views/view_store.h"
+
+#define FLUME_NEVER INT64_MAX /* a time that does not come */
+
+/* ---- waiters (flume_wait.c) ----------------------------------------------------------------------------------- */
+
+#define FLUME_WAITERS_MAX 65536
+#define FLUME_WAITERS_TOLD 256 /* at a time */
+
+struct flume_waiter {
+    int64_t seq;
+    uint64_t ticket;
+    int64_t deadline_ms;
+    uint32_t mask;
+    int err; /* what it will be told */
+    flume_ready_fn *fn;
+    void *ctx;
+};
+
+struct flume_waiters {
+    struct flume_waiter *items; /* sorted by seq, then ticket */
+    size_t count, cap;
+    struct flume_waiter told[FLUME_WAITERS_TOLD]; /* the indexer's: those that are being called */
+    uint64_t last_ticket;
+    int64_t next_deadline; /* not later than the earliest one */
+};
+
+/* ---- progress (flume_status.c) ---------------------------------------------------------------------------------- */
+
+#define FLUME_RATE_SAMPLES 8
+
+/* Where a view stood during the last seconds; a ring. */
+struct flume_rate {
+    struct {
+        int64_t ms;
+        int64_t done;
+    } samples[FLUME_RATE_SAMPLES];
+    size_t count, newest;
+};
+
+/* ---- the core ------------------------------------------------------------------------------------------------- */
+
+struct flume_slot {
+    struct view view;
+    unsigned bit;            /* in masks */
+    struct view_state state; /* with what the open transaction holds */
+    struct view_state committed;
+    _Atomic int64_t since; /* of `committed`, for other threads */
+    _Atomic uint64_t records;
+    atomic_bool rebuild; /* asked for */
+    _Atomic(const char *) why;
+    struct flume_rate rate; /* under lock */
+};
+
+struct flume_failure {
+    int err;
+    char text[512];
+};
+
+struct flume_old_log {
+    struct log *log;
+    struct flume_old_log *next;
+};
+
+/* Records of one slice, scanned; memory is kept from slice to slice. */
+struct flume_batch {
+    struct message *messages;
+    struct view_record *records;
+    size_t made; /* messages that were initialised */
+    size_t count;
+};
+
+struct flume {
+    struct flume_options options;
+    char *follow_path;
+    char *views_dir;
+
+    _Atomic(struct log *) log;
+    struct flume_old_log *old_logs;
+    struct kv *kv;
+    size_t slot_count;
+    struct flume_slot slots[VIEWS_MAX];
+    struct flume_slot *by_bit[VIEWS_MAX];
+
+    pthread_t indexer;
+    bool indexer_runs;
+    int wake_fd;
+    atomic_bool closing;
+    atomic_bool log_changed; /* a reader saw that the followed file is another one */
+
+    pthread_mutex_t lock;
+    /* under lock */
+    struct flume_failure log_failure, view_failure;
+    struct flume_waiters waiters;
+    struct flume_append *queue, **queue_tail;
+    size_t queue_bytes, queue_count; /* of all jobs that are not done, waiting ones of the indexer included */
+    _Atomic size_t queue_new;        /* jobs the indexer has not looked at yet; atomic so that a slice can peek */
+
+    /* indexing */
+    struct kv_txn *txn; /* NULL while nothing was applied since the last commit */
+    int64_t txn_bytes;
+    int64_t txn_began_ms;
+    bool txn_fresh;   /* holds what readers wait for, not only a step of a long build */
+    int64_t retry_ms; /* when a failure of the views is tried again */
+    struct flume_batch batch;
+
+    /* appending */
+    struct flume_append *parked; /* jobs that wait for the views of the chain rule */
+    struct pending pending;
+    struct message scan;
+    int64_t sync_due_ms; /* FLUME_NEVER = everything is durable */
+    size_t unsynced;
+    int64_t received_ms;
+    unsigned received_part; /* thousandths of a ms past it */
+
+    /* following */
+    int inotify_fd;
+    int64_t reopen_ms;
+
+    int64_t told_head;
+    _Atomic uint64_t appended, commits, rebuilds;
+};
+
+/* flume.c */
+void flume_wake(struct flume *flume);
+void flume_tell(struct flume *flume, enum flume_event event);
+void flume_tell_head(struct flume *flume); /* the event, if the head moved */
+/* Keeps the first failure of its kind, with the detail of this thread, and tells it. */
+void flume_fail(struct flume *flume, struct flume_failure *failure, int err);
+
+/* flume_index.c */
+/* Compares the saved state of a view with `log`: why it must be built anew, or NULL. */
+const char *index_check(const struct flume_slot *slot, struct log *log);
+/* Empties a view in the open transaction. */
+int index_reset(struct flume *flume, struct flume_slot *slot, struct log *log, const char *why);
+int index_txn(struct flume *flume);    /* makes sure that there is an open transaction */
+int index_commit(struct flume *flume); /* and shows it to readers; nobody is told */
+/* Throws the open transaction away and remembers why. */
+void index_fail(struct flume *flume, int err, bool retry);
+void index_works_again(struct flume *flume); /* a failure of the views is over */
+bool index_step(struct flume *flume);   /* true = there was something to do */
+void index_finish(struct flume *flume); /* the newest records, and what is not committed yet */
+void index_rebuild_asked(struct flume *flume);
+void batch_free(struct flume_batch *batch);
+
+/* flume_append.c */
+void append_round(struct flume *flume, bool closing);
+void append_sync_due(struct flume *flume, bool now);
+int64_t append_next_ms(const struct flume *flume); /* the next time it has something to do */
+
+/* flume_wait.c */
+void waiters_tell(struct flume *flume, int64_t now_ms);
+void waiters_fail(struct flume *flume, int err); /* all of them */
+
+/* flume_follow.c */
+void follow_start(struct flume *flume);
+void follow_stop(struct flume *flume);
+void follow_look(struct flume *flume);
+void follow_drain(struct flume *flume);
+
+/* flume_status.c */
+void rate_note(struct flume *flume, int64_t now_ms); /* after a commit */
+
+#endif

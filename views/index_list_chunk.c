@@ -1,0 +1,159 @@
+#include "views/index_list_chunk.h"
+
+#include <string.h>
+
+#include "store/err.h"
+#include "views/index_keys.h"
+
+static size_t varint_put(uint8_t *out, uint64_t value)
+{
+    size_t n = 0;
+    for (; value >= 0x80; value >>= 7)
+        out[n++] = (uint8_t)(value | 0x80);
+    out[n++] = (uint8_t)value;
+    return n;
+}
+
+static bool varint_get(const uint8_t **at, const uint8_t *end, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; *at < end && shift < 64; shift += 7) {
+        uint8_t byte = *(*at)++;
+        if (shift == 63 && byte > 1) return false;
+        value |= (uint64_t)(byte & 0x7F) << shift;
+        if ((byte & 0x80) == 0) {
+            *ret_value = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t zigzag(uint64_t from, uint64_t to)
+{
+    uint64_t diff = to - from;
+    return diff << 1 ^ (diff >> 63 != 0 ? UINT64_MAX : 0);
+}
+
+static uint64_t unzigzag(uint64_t from, uint64_t coded)
+{
+    return from + (coded >> 1 ^ ((coded & 1) != 0 ? UINT64_MAX : 0));
+}
+
+static int chunk_damaged(void)
+{
+    return err_set(ERR_CORRUPT, "a list of the views holds a damaged chunk; rebuild the views");
+}
+
+void chunk_start(struct chunk *chunk, bool payload, uint32_t ordinal, const struct list_entry *entry)
+{
+    chunk->payload = payload;
+    chunk->ordinal = ordinal;
+    chunk->count = 1;
+    chunk->first = chunk->last = entry->at;
+    chunk->last_payload = entry->payload;
+    chunk->len = payload ? varint_put(chunk->bytes, zigzag(0, entry->payload)) : 0;
+}
+
+bool chunk_add(struct chunk *chunk, const struct list_entry *entry)
+{
+    uint8_t coded[20];
+    size_t n = varint_put(coded, entry->at - chunk->last);
+    if (chunk->payload) n += varint_put(coded + n, zigzag(chunk->last_payload, entry->payload));
+    if (chunk->count == LIST_CHUNK_ENTRIES || n > sizeof chunk->bytes - chunk->len) return false;
+    memcpy(chunk->bytes + chunk->len, coded, n);
+    chunk->len += n;
+    chunk->count++;
+    chunk->last = entry->at;
+    chunk->last_payload = entry->payload;
+    return true;
+}
+
+size_t chunk_key(const struct term *term, uint64_t at, uint32_t ordinal, uint8_t key[CHUNK_KEY_MAX])
+{
+    memcpy(key, term->bytes, term->len);
+    index_put_u64be(key + term->len, at);
+    if (ordinal == 0) return (size_t)term->len + 8;
+    for (unsigned i = 0; i < 4; i++)
+        key[term->len + 8 + i] = (uint8_t)(ordinal >> (24 - 8 * i));
+    return (size_t)term->len + 12;
+}
+
+size_t chunk_value(const struct chunk *chunk, uint8_t value[CHUNK_VALUE_MAX])
+{
+    size_t n = varint_put(value, chunk->count);
+    n += varint_put(value + n, chunk->last - chunk->first);
+    memcpy(value + n, chunk->bytes, chunk->len);
+    return n + chunk->len;
+}
+
+int chunk_head_read(const struct term *term, struct slice key, struct slice value, struct chunk_head *ret_head)
+{
+    if (key.len < term->len || memcmp(key.data, term->bytes, term->len) != 0) return 0;
+    size_t rest = key.len - term->len;
+    const uint8_t *tail = (const uint8_t *)key.data + term->len;
+    if (rest != 8 && rest != 12) return chunk_damaged();
+    struct chunk_head head = { .first = index_get_u64be(tail) };
+    if (rest == 12)
+        for (unsigned i = 8; i < 12; i++)
+            head.ordinal = head.ordinal << 8 | tail[i];
+    const uint8_t *at = (const uint8_t *)value.data, *end = at + value.len;
+    uint64_t count, span;
+    if (!varint_get(&at, end, &count) || !varint_get(&at, end, &span)) return chunk_damaged();
+    if (count == 0 || count > LIST_CHUNK_ENTRIES || span > UINT64_MAX - head.first) return chunk_damaged();
+    head.count = (size_t)count;
+    head.last = head.first + span;
+    head.entries = (struct slice){ (const char *)at, (size_t)(end - at) };
+    *ret_head = head;
+    return 1;
+}
+
+int chunk_unpack(const struct chunk_head *head, bool payload, struct list_entry *entries)
+{
+    const uint8_t *at = (const uint8_t *)head->entries.data, *end = at + head->entries.len;
+    struct list_entry entry = { head->first, 0 };
+    for (size_t i = 0; i < head->count; i++) {
+        uint64_t coded;
+        if (i > 0) {
+            if (!varint_get(&at, end, &coded) || coded > head->last - entry.at) return chunk_damaged();
+            entry.at += coded;
+        }
+        if (payload) {
+            if (!varint_get(&at, end, &coded)) return chunk_damaged();
+            entry.payload = unzigzag(entry.payload, coded);
+        }
+        entries[i] = entry;
+    }
+    return entry.at == head->last && at == end ? OK : chunk_damaged();
+}
+
+/* The last payload is known only after reading all; a list without payload needs no look at its entries. */
+static int chunk_last_payload(const struct chunk_head *head, uint64_t *ret_payload)
+{
+    const uint8_t *at = (const uint8_t *)head->entries.data, *end = at + head->entries.len;
+    uint64_t payload = 0, coded;
+    for (size_t i = 0; i < head->count; i++) {
+        if (i > 0 && !varint_get(&at, end, &coded)) return chunk_damaged();
+        if (!varint_get(&at, end, &coded)) return chunk_damaged();
+        payload = unzigzag(payload, coded);
+    }
+    *ret_payload = payload;
+    return OK;
+}
+
+int chunk_reopen(const struct chunk_head *head, bool payload, struct chunk *ret_chunk)
+{
+    uint64_t last_payload = 0;
+    if (head->entries.len > sizeof ret_chunk->bytes) return chunk_damaged();
+    int err = payload ? chunk_last_payload(head, &last_payload) : OK;
+    if (err != OK) return err;
+    ret_chunk->payload = payload;
+    ret_chunk->ordinal = head->ordinal;
+    ret_chunk->count = head->count;
+    ret_chunk->first = head->first;
+    ret_chunk->last = head->last;
+    ret_chunk->last_payload = last_payload;
+    ret_chunk->len = head->entries.len;
+    if (head->entries.len > 0) memcpy(ret_chunk->bytes, head->entries.data, head->entries.len);
+    return OK;
+}

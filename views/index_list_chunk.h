@@ -1,0 +1,48 @@
+/* The bytes of one chunk of a list; the layout is told in index_list.h. For index_list*.c alone. */
+#ifndef VIEWS_INDEX_LIST_CHUNK_H
+#define VIEWS_INDEX_LIST_CHUNK_H
+
+#include "views/index_list.h"
+
+/* Small enough that LMDB keeps two or more in a page: a longer value would take pages of its own. */
+#define CHUNK_BYTES_MAX 1000
+#define CHUNK_VALUE_MAX (CHUNK_BYTES_MAX + 20)
+#define CHUNK_KEY_MAX (TERM_MAX + 12)
+
+/* A chunk that is being filled. */
+struct chunk {
+    bool payload;
+    uint32_t ordinal;
+    size_t count;
+    uint64_t first, last, last_payload;
+    size_t len;
+    uint8_t bytes[CHUNK_BYTES_MAX];
+};
+
+void chunk_start(struct chunk *chunk, bool payload, uint32_t ordinal, const struct list_entry *entry);
+
+/* false = the chunk is full and stays as it is. `entry->at` must not be below chunk->last. */
+bool chunk_add(struct chunk *chunk, const struct list_entry *entry);
+
+/* Key and value as stored; answer their lengths. */
+size_t chunk_key(const struct term *term, uint64_t at, uint32_t ordinal, uint8_t key[CHUNK_KEY_MAX]);
+size_t chunk_value(const struct chunk *chunk, uint8_t value[CHUNK_VALUE_MAX]);
+
+/* What a stored chunk says without being unpacked. */
+struct chunk_head {
+    uint64_t first, last;
+    uint32_t ordinal;
+    size_t count;
+    struct slice entries;
+};
+
+/* 1 = a chunk of this term, 0 = of another one, ERR_CORRUPT. */
+int chunk_head_read(const struct term *term, struct slice key, struct slice value, struct chunk_head *ret_head);
+
+/* head->count entries. */
+int chunk_unpack(const struct chunk_head *head, bool payload, struct list_entry *entries);
+
+/* Makes a chunk of a stored one, to go on filling it. */
+int chunk_reopen(const struct chunk_head *head, bool payload, struct chunk *ret_chunk);
+
+#endif

@@ -1,0 +1,60 @@
+#include "views/view_record.h"
+
+#include <string.h>
+
+#include "store/err.h"
+#include "store/json.h"
+
+bool slice_equal(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+bool ref_is_feed(const struct ref *ref)
+{
+    return ref->kind == REF_FEED || ref->kind == REF_FEED_SHA256;
+}
+
+int record_ref(struct slice value, struct ref *ret_ref)
+{
+    /* Each of the characters may be written as six. */
+    if (!json_is_string(value) || value.len > 2 + 6 * REF_TEXT_MAX) return ERR_REF;
+    if (memchr(value.data, '\\', value.len) == NULL) return ref_parse(value.data + 1, value.len - 2, ret_ref);
+    struct buf text;
+    buf_init(&text, 6 * REF_TEXT_MAX);
+    int err = json_unescape(value, &text);
+    if (err == OK) err = ref_parse(text.data, text.len, ret_ref);
+    buf_free(&text);
+    return err == OK ? OK : ERR_REF;
+}
+
+int record_key(struct slice record, struct ref *ret_id)
+{
+    struct slice key;
+    int found = json_find(record, "key", &key);
+    if (found != 1) return found < 0 ? found : ERR_REF;
+    return record_ref(key, ret_id);
+}
+
+static int record_member(struct slice record, const char *name, struct slice *ret_member)
+{
+    struct slice value;
+    int found = json_find(record, "value", &value);
+    return found == 1 ? json_find(value, name, ret_member) : found;
+}
+
+int record_author(struct slice record, struct ref *ret_author)
+{
+    struct slice author;
+    struct ref ref;
+    int found = record_member(record, "author", &author);
+    if (found != 1) return found < 0 ? found : ERR_REF;
+    if (record_ref(author, &ref) != OK || !ref_is_feed(&ref)) return ERR_REF;
+    *ret_author = ref;
+    return OK;
+}
+
+int record_content(struct slice record, struct slice *ret_content)
+{
+    return record_member(record, "content", ret_content);
+}

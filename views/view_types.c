@@ -1,0 +1,96 @@
+#include "views/view_types.h"
+
+#include <string.h>
+
+#include "store/err.h"
+#include "views/index_list.h"
+#include "views/view_record.h"
+
+enum { TYPES_TYPE, TYPES_PRIVATE };
+
+static int type_parse(const char *text, size_t len, struct term *ret_term, bool *ret_negate)
+{
+    if (len == 0) return err_set(ERR_ARG, "type: a message type like post is wanted");
+    term_of_string(text, len, ret_term);
+    *ret_negate = false;
+    return OK;
+}
+
+static int type_emit(const struct message *message, term_fn *fn, void *ctx)
+{
+    struct term term;
+    if (message->type.data == NULL) return 0;
+    term_of_string(message->type.data, message->type.len, &term);
+    return fn(ctx, &term);
+}
+
+static int private_parse(const char *text, size_t len, struct term *ret_term, bool *ret_negate)
+{
+    const struct slice value = { text, len };
+    bool yes = slice_equal(value, SLICE_LITERAL("true"));
+    if (!yes && !slice_equal(value, SLICE_LITERAL("false")))
+        return err_set(ERR_ARG, "private: true or false is wanted");
+    term_of_string("true", 4, ret_term);
+    *ret_negate = !yes;
+    return OK;
+}
+
+static int private_emit(const struct message *message, term_fn *fn, void *ctx)
+{
+    struct term term;
+    if (!message->is_private) return 0;
+    term_of_string("true", 4, &term);
+    return fn(ctx, &term);
+}
+
+/* The whole name of a type of which the term keeps the beginning only: in a record that has it. */
+static int types_name(const struct flume_read *read, kv_table table, const struct term *term, struct buf *name)
+{
+    struct list_iter iter;
+    struct list_entry entry;
+    struct message message;
+    int err = list_iter_open(read->txn, table, false, term, true, &iter);
+    if (err != OK) return err;
+    message_init(&message);
+    int found = list_next(&iter, &entry);
+    for (; found == 1; found = list_next(&iter, &entry)) {
+        struct log_record record;
+        err = log_get(read->log, (int64_t)entry.at, &record);
+        if (err == ERR_DELETED) continue;
+        if (err == OK) err = message_scan(&message, record.value.data, record.value.len);
+        if (err == OK) err = buf_append(name, message.type.data, message.type.len);
+        break;
+    }
+    message_free(&message);
+    list_iter_close(&iter);
+    if (found < 0) return found;
+    if (found == 1) return err;
+    /* All of them are deleted: the part that is known must do. */
+    const uint8_t *end = memchr(term->bytes, 1, term->len);
+    return buf_append(name, term->bytes, end == NULL ? 0 : (size_t)(end - term->bytes));
+}
+
+int types_next(const struct flume_read *read, struct slice after, struct buf *name, struct type_count *ret_count)
+{
+    const struct view *view = flume_view(read->flume, VIEW_types);
+    if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view types");
+    kv_table table = view->fields[TYPES_TYPE];
+    struct term from, term;
+    struct slice text;
+    uint64_t count, last;
+    if (after.data != NULL) term_of_string(after.data, after.len, &from);
+    int found = list_next_term(read->txn, table, after.data == NULL ? NULL : &from, &term, &count, &last);
+    if (found != 1) return found;
+    int err = term_text(&term, &text) ? buf_append(name, text.data, text.len) : types_name(read, table, &term, name);
+    if (err != OK) return err;
+    *ret_count = (struct type_count){ count, (int64_t)last };
+    return 1;
+}
+
+const struct view_ops view_types_ops = {
+    .name = "types",
+    .version = 1,
+    .fields = (const struct field[]){ { "type", type_parse, type_emit },
+                                      { "private", private_parse, private_emit },
+                                      { NULL, NULL, NULL } },
+};
