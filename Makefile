@@ -2,8 +2,10 @@
 
 # ---- what must be installed: the only list ---------------------------------------------------------------------
 PACKAGES_BUILD = gcc libc6-dev pkg-config libmicrohttpd-dev libwebsockets-dev libjansson-dev libsodium-dev liblmdb-dev
-PACKAGES_TEST  = libcriterion-dev zlib1g-dev curl ca-certificates procps $(PACKAGES_NODE)
-PACKAGES_CHECK = clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck universal-ctags gcovr
+PACKAGES_RUN   = curl
+PACKAGES_TEST  = libcriterion-dev ca-certificates procps $(PACKAGES_RUN) $(PACKAGES_NODE)
+PACKAGES_CHECK = clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck universal-ctags gcovr valgrind
+PACKAGES_BENCH = g++ libsimdjson-dev util-linux $(PACKAGES_NODE)
 # Node only where there is none yet: people bring their own.
 PACKAGES_NODE := $(if $(and $(shell command -v node),$(shell command -v npm)),,nodejs npm)
 
@@ -57,7 +59,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz stress docker-test \
-        deps-build deps-test deps-check program suites tools npm print-runtime-packages test-only
+        deps-build deps-run deps-test deps-check deps-bench bench-instructions program suites tools npm print-runtime-packages test-only
 
 all: deps-build ## build the program as build/sluice
 	@$(MAKE) --no-print-directory program
@@ -68,7 +70,7 @@ $(OUT)/sluice: $(OUT)/release/sluice
 	@cp -f $< $@.new && mv -f $@.new $@
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-19s %s\n", $$1, $$2}'
 
 # ---- compiling -------------------------------------------------------------------------------------------------
 $(B)/obj/%.o: %.c
@@ -91,17 +93,35 @@ endef
 $(foreach suite,$(SUITES),$(eval $(call suite_rules,$(suite))))
 
 $(B)/tests/gen: $(B)/obj/tests/support/gen_main.o $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
+	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
 $(B)/tests/canon_tool: $(B)/obj/tests/support/canon_tool.o $(LIB_OBJ)
+	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
 $(B)/tests/stress_%: $(B)/obj/tests/stress/stress_%.o $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
+	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
 $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) -fsanitize=fuzzer $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
 
 $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay_main.o $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
+	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
+
+# Programs that measure: each one source file of its name, and what they share.
+BENCHES      = data log scan rebuild query http live limits hot
+BENCH_SHARED = $(call objects,$(addprefix tests/bench/,bench.c flume.c net.c) \
+                 $(addprefix tests/support/,gen.c gen_content.c gen_quirks.c gen_text.c))
+$(B)/tests/bench_%: $(B)/obj/tests/bench/%.o $(BENCH_SHARED) $(SERVER_OBJ) $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) $(BENCH_LIBS) -o $@
+$(B)/tests/bench_scan: $(B)/obj/tests/bench/simdjson.o
+$(B)/tests/bench_scan: BENCH_LIBS = -lsimdjson -lstdc++
+$(B)/tests/bench_hot: BENCH_LIBS = -Wl,--wrap=mmap -Wl,--wrap=mdb_env_set_mapsize
+$(B)/obj/tests/bench/simdjson.o: tests/bench/simdjson.cc
+	@mkdir -p $(@D)
+	$(QUIET)$(CXX) -std=c++17 -O2 -I. -fPIE -MMD -MP -c $< -o $@
 
 suites: $(SUITES:%=$(B)/tests/%) $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
 tools: $(TOOLS)
@@ -118,10 +138,14 @@ define install_missing
 endef
 deps-build:
 	$(call install_missing,$(PACKAGES_BUILD))
+deps-run: deps-build
+	$(call install_missing,$(PACKAGES_RUN))
 deps-test: deps-build
 	$(call install_missing,$(PACKAGES_TEST))
 deps-check: deps-test
 	$(call install_missing,$(PACKAGES_CHECK))
+deps-bench: deps-build
+	$(call install_missing,$(PACKAGES_BENCH))
 
 # What a machine needs that only runs the program: for the second stage of docker/Dockerfile.
 print-runtime-packages: $(OUT)/sluice
@@ -140,7 +164,7 @@ $(NPM_DIR)/.installed: tests/conformance/package.json
 # ---- running ---------------------------------------------------------------------------------------------------
 NODE_LOG ?= $(HOME)/.ssb/flume/log.offset
 SAMPLE_DIR = $(OUT)/sample
-run: all ## install, build, and serve the node's log, or a sample if there is none
+run: deps-run all ## install, build, and serve the node's log, or a sample if there is none
 	@if [ -r "$(NODE_LOG)" ]; then \
 	    exec $(OUT)/sluice serve --follow "$(NODE_LOG)"; \
 	else \
@@ -162,6 +186,7 @@ test: deps-test ## install, build, and run every suite; ends with "N passed, N f
 check: deps-check ## everything: format, lint, layers, test, thread sanitizer, 60 s of each fuzzer
 	@$(MAKE) --no-print-directory format-check lint layers
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory bench-instructions
 	@$(MAKE) --no-print-directory fuzz
 
 stress: deps-test ## the threaded parts under ThreadSanitizer
@@ -182,6 +207,15 @@ coverage: deps-check ## line coverage of the C suites, as text
 	@for s in $(SUITES); do $(OUT)/coverage/tests/$$s --quiet || exit 1; done
 	@gcovr -r . --object-directory $(OUT)/coverage -e tests
 
+# ---- measuring -------------------------------------------------------------------------------------------------
+bench: bench-all ## measure everything against peers and the machine; BENCH_N=100000 for a quick look
+bench-%: deps-bench ## one group of it: log scan rebuild query http ws append
+	@$(MAKE) --no-print-directory -j2 program $(BENCHES:%=$(OUT)/release/tests/bench_%)
+	@OUT=$(OUT) tests/bench/run $*
+bench-instructions: deps-check ## instructions of the hot loops, held against tests/bench/instructions.json
+	@$(MAKE) --no-print-directory -j2 $(OUT)/release/tests/bench_hot
+	@OUT=$(OUT) tests/bench/instructions $(WRITE)
+
 # ---- habits ----------------------------------------------------------------------------------------------------
 C_FILES = $(shell git ls-files '*.c' '*.h')
 format: deps-check ## clang-format all of it
@@ -193,7 +227,7 @@ lint: deps-check ## compiler warnings as errors (gcc, clang), clang-tidy, cppche
 layers: ## no include may go up: store <- views <- server
 	@! grep -nE '#include "(views|server)/' store/*.[ch] || { echo "store/ includes what is above it"; exit 1; }
 	@! grep -nE '#include "server/' views/*.[ch] || { echo "views/ includes what is above it"; exit 1; }
-	@! grep -nlE '#include <(microhttpd|libwebsockets)' $(filter-out server/http%.c server/ws%.c server/listen%.c,$(wildcard store/* views/* server/*.[ch])) \
+	@! grep -nlE '#include <(microhttpd|libwebsockets)' $(filter-out server/http%.c server/http%.h server/ws%.c server/ws%.h server/listen%.c,$(wildcard store/* views/* server/*.[ch])) \
 	    || { echo "only the adapters in server/ may know libmicrohttpd and libwebsockets"; exit 1; }
 spec: deps-test ## routes.def and openapi.yaml equal; specs linted; examples replayed
 	@$(MAKE) --no-print-directory program npm && OUT=$(OUT) tests/run spec

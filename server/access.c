@@ -17,7 +17,8 @@
 #define TOKEN_MIN 16
 #define TOKEN_MAX 512
 
-/* Tokens are kept and compared as hashes: all of one length, so that a comparison tells nothing about lengths either. */
+/* Tokens are kept and compared as hashes: all of one length, so that a comparison tells nothing about lengths either.
+ * */
 struct token {
     unsigned char hash[crypto_generichash_BYTES];
 };
@@ -199,8 +200,8 @@ static bool host_listed(char *const *names, size_t count, struct slice host)
     return false;
 }
 
-/* The rule against DNS rebinding: a page of a stranger whose name was pointed at us sends that name. An address literal cannot be
- * pointed anywhere, so with a door on all addresses each of them is ours. */
+/* The rule against DNS rebinding: a page of a stranger whose name was pointed at us sends that name. An address
+ * literal cannot be pointed anywhere, so with a door on all addresses each of them is ours. */
 static bool host_ours(const struct access *access, struct slice field)
 {
     const struct config *config = access->config;

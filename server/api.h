@@ -19,6 +19,7 @@
 
 struct access;
 struct gate;
+struct plain;
 struct api_route;
 
 struct server {
@@ -30,6 +31,7 @@ struct server {
     int64_t started_ms; /* CLOCK_MONOTONIC */
     _Atomic bool stopping;
     const struct api_route *routes; /* NULL = api_routes; tests give others */
+    struct plain *plain;            /* plain.h: what is known of records; may be NULL */
     struct gate *gate;              /* gate.h: connections are counted here; made by listen_open, may be NULL */
 };
 

@@ -1,5 +1,5 @@
-/* From a raw request target to a handler. Ids are recognised before anything is decoded, because an unescaped one holds the very characters ('/', '+', '%',
- * '&') that paths and queries are made of. */
+/* From a raw request target to a handler. Ids are recognised before anything is decoded, because an unescaped one
+ * holds the very characters ('/', '+', '%', '&') that paths and queries are made of. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -23,7 +23,8 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Percent-decodes into `out` (room for raw.len bytes). false for a broken escape and for %00, which would end texts early further on. */
+/* Percent-decodes into `out` (room for raw.len bytes). false for a broken escape and for %00, which would end texts
+ * early further on. */
 static bool decode(struct slice raw, bool plus_is_space, char *out, size_t *ret_len)
 {
     size_t len = 0;
@@ -76,7 +77,8 @@ static struct slice slice_from(struct slice text, size_t at)
     return (struct slice){ text.data + at, text.len - at };
 }
 
-/* A raw id at the start of a value, sigil '&' and plusses included; 0 if there is none that reaches to the value's end. */
+/* A raw id at the start of a value, sigil '&' and plusses included; 0 if there is none that reaches to the value's
+ * end. */
 static size_t query_id(struct slice rest)
 {
     size_t len = ref_prefix(rest.data, rest.len);
@@ -129,8 +131,8 @@ static const char *query_parse(struct api_request *req, struct decoder *decoder,
 
 #define PATH_ID_MAX 200 /* bytes of an id in any spelling, with room */
 
-/* An id with slashes of its own that is not in raw text form: ssb:message/classic/…, or what JavaScript's encodeURI makes of an id ("%25ab/c…"), which
- * escapes '%' but not '/'. 0 if there is none up to a slash or the end. */
+/* An id with slashes of its own that is not in raw text form: ssb:message/classic/…, or what JavaScript's encodeURI
+ * makes of an id ("%25ab/c…"), which escapes '%' but not '/'. 0 if there is none up to a slash or the end. */
 static size_t path_id_across(struct slice rest)
 {
     bool uri = rest.len > 4 && strncasecmp(rest.data, "ssb:", 4) == 0;
@@ -216,11 +218,15 @@ static const struct api_route *route_find(const struct server *server, enum api_
     return NULL;
 }
 
+/* No path fits the patterns of two routes of a method, so those that are not open need no look. */
 bool api_target_open(const struct server *server, enum api_method method, struct slice target)
 {
     struct match match;
-    const struct api_route *route = route_find(server, method, target_path(target), &match);
-    return route != NULL && route->open;
+    if (method == API_HEAD) method = API_GET;
+    for (const struct api_route *route = routes_of(server); route->pattern != NULL; route++)
+        if (route->open && route->method == method && path_match(route->pattern, target_path(target), &match))
+            return true;
+    return false;
 }
 
 /* The value of Allow for a path; "" if there is no such path. */
@@ -251,6 +257,7 @@ static int answer_no_route(struct api_request *req, struct api_reply *reply)
 {
     if (text_is(req->path, "/live")) {
         (void)api_header_add(reply, "Upgrade", "websocket");
+        (void)api_header_add(reply, "Sec-WebSocket-Version", "13");
         return api_problem(reply, "upgrade-needed", NULL,
                            "/live is a WebSocket: connect with ws://, on a connection of its own; GET /log?live=true "
                            "is the same over HTTP");

@@ -135,5 +135,5 @@ int api_feed_get(struct api_request *req, struct api_reply *reply)
         return api_problem(reply, "not-found", NULL, "message %lld of that feed is not in the log",
                            (long long)sequence);
     if (err != OK) return api_problem_err(reply, err);
-    return api_not_modified(req, reply, since) ? API_DONE : api_record(req, reply, &record);
+    return api_not_modified(req, reply, since) ? API_DONE : api_record(req, reply, read.log, &record);
 }

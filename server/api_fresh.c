@@ -1,4 +1,5 @@
-/* What an answer is worth: waiting until views are fresh, telling the client what it has already, and the format it wants. */
+/* What an answer is worth: waiting until views are fresh, telling the client what it has already, and the format it
+ * wants. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>

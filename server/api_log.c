@@ -47,11 +47,12 @@ int api_log_get(struct api_request *req, struct api_reply *reply)
     if (seq > head)
         return api_problem(reply, "not-found", NULL, "seq %lld is past the end of the log, which is at %lld",
                            (long long)seq, (long long)head);
-    int err = log_get(flume_log(req->server->flume), seq, &record);
+    struct log *log = flume_log(req->server->flume);
+    int err = log_get(log, seq, &record);
     if (err != OK) return api_problem_err(reply, err);
     if (!api_record_hidden(req, &record) && log_tag_matches(req, reply, seq)) {
         reply->status = 304;
         return API_DONE;
     }
-    return api_record(req, reply, &record);
+    return api_record(req, reply, log, &record);
 }

@@ -315,7 +315,7 @@ static int append_begin(struct api_request *req, struct api_reply *reply)
                            (long long)config->batch_max);
     bool any = config->accept != NULL && strcmp(config->accept, "any") == 0;
     int err = append_new(req->body, kind == 1, any, count, &append);
-    if (err != OK) return api_problem_err(reply, err);
+    if (append == NULL) return api_problem_err(reply, err);
     append->req = req;
     if (append_check(append, reply, count)) return append_queue(append, reply, count);
     atomic_fetch_add(&req->server->metrics.append_refused, 1);

@@ -6,8 +6,8 @@
 static const char *const message_names[] = { API_FRESH_PARAMS, NULL };
 
 /* Finds the message of the path: true and the record, or the handler's answer. */
-static bool message_find(struct api_request *req, struct api_reply *reply, struct log_record *ret_record,
-                         int *ret_answer)
+static bool message_find(struct api_request *req, struct api_reply *reply, struct log **ret_log,
+                         struct log_record *ret_record, int *ret_answer)
 {
     struct flume_read read;
     struct ref id;
@@ -18,6 +18,7 @@ static bool message_find(struct api_request *req, struct api_reply *reply, struc
     if (err == OK) {
         int64_t since = flume_read_since(&read, flume_view(read.flume, VIEW_messages));
         err = messages_find(&read, &id, ret_record);
+        *ret_log = read.log;
         flume_read_end(&read);
         if (err == OK && !api_record_hidden(req, ret_record) && api_not_modified(req, reply, since)) return false;
     }
@@ -31,18 +32,20 @@ static bool message_find(struct api_request *req, struct api_reply *reply, struc
 
 int api_message_get(struct api_request *req, struct api_reply *reply)
 {
+    struct log *log;
     struct log_record record;
     int answer;
-    return message_find(req, reply, &record, &answer) ? api_record(req, reply, &record) : answer;
+    return message_find(req, reply, &log, &record, &answer) ? api_record(req, reply, log, &record) : answer;
 }
 
 /* The text that was hashed: the record keeps the value in another spacing. */
 int api_message_raw(struct api_request *req, struct api_reply *reply)
 {
+    struct log *log;
     struct log_record record;
     struct canonical *doc = NULL;
     int answer;
-    if (!message_find(req, reply, &record, &answer)) return answer;
+    if (!message_find(req, reply, &log, &record, &answer)) return answer;
     int err = canonical_parse(record.value.data, record.value.len, &doc);
     if (err == OK) {
         const struct canonical *value = canonical_member(doc, "value");

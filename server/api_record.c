@@ -19,11 +19,11 @@ int api_json(struct api_reply *reply)
     return API_DONE;
 }
 
-int api_record(struct api_request *req, struct api_reply *reply, const struct log_record *record)
+int api_record(struct api_request *req, struct api_reply *reply, const struct log *log, const struct log_record *record)
 {
     if (api_record_hidden(req, record))
         return api_problem(reply, "not-found", NULL, "there is no such message for clients without a token");
-    (void)record_print(record, &reply->body);
+    (void)record_show(req->server, log, record, &reply->body);
     return api_json(reply);
 }
 

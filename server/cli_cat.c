@@ -66,11 +66,11 @@ static int cat_wait(struct cat *cat)
     int err = cat_flush(cat);
     while (err == OK) {
         struct pollfd fds[2] = {
-            { .fd = STDOUT_FILENO }, /* no events asked for: only POLLERR, when the reader has gone */
+            { .fd = STDOUT_FILENO }, /* no events asked for: only that the reader has gone is told */
             { .fd = cat->notify_fd, .events = POLLIN },
         };
         (void)poll(fds, 2, POLL_MS);
-        if ((fds[0].revents & POLLERR) != 0) return 1;
+        if ((fds[0].revents & (POLLERR | POLLHUP)) != 0) return 1;
         char events[4096];
         while (cat->notify_fd >= 0 && read(cat->notify_fd, events, sizeof events) > 0)
             continue;

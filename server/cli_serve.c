@@ -18,6 +18,7 @@
 #include "server/diag.h"
 #include "server/http.h"
 #include "server/listen.h"
+#include "server/plain.h"
 #include "server/version.h"
 #include "server/wake.h"
 #include "server/ws.h"
@@ -198,6 +199,8 @@ static int open_doors(struct serve *serve)
     int err = access_open(&serve->config, &serve->access);
     if (err != OK) return err;
     serve->server.access = serve->access;
+    err = plain_open(&serve->server.plain);
+    if (err != OK) return err;
     err = listen_open(&serve->server, &serve->listener);
     if (err == OK) err = http_start(&serve->server, &serve->http);
     if (err == OK) err = ws_start(&serve->server, &serve->ws);
@@ -222,6 +225,7 @@ static void stop_all(struct serve *serve)
     ws_stop(serve->ws, DRAIN_WS_MS);
     http_stop(serve->http, DRAIN_HTTP_MS);
     flume_close(serve->server.flume);
+    plain_free(serve->server.plain);
     listen_free(serve->listener);
     access_free(serve->access);
     cli_source_free(&serve->source);

@@ -33,24 +33,24 @@ struct config {
     size_t allow_origin_count;
 
     /* limits (all in the table with defaults, minimum and maximum) */
-    int64_t body_max;         /* bytes of a request body */
-    int64_t batch_max;        /* messages in one POST /log */
-    int64_t target_max;       /* bytes of a request target */
+    int64_t body_max;   /* bytes of a request body */
+    int64_t batch_max;  /* messages in one POST /log */
+    int64_t target_max; /* bytes of a request target */
     int64_t connections_max;
     int64_t connections_per_address;
-    int64_t idle_timeout;     /* seconds */
-    int64_t header_timeout;   /* seconds until a request line and headers are whole */
-    int64_t wait_timeout;     /* seconds that a view may take to be fresh */
-    int64_t limit_max;        /* rows of a JSON page */
-    int64_t heartbeat;        /* seconds between signs of life on an idle stream */
-    int64_t streams_max;      /* live HTTP streams at once */
-    int64_t sockets_max;      /* WebSocket clients at once */
+    int64_t idle_timeout;      /* seconds */
+    int64_t header_timeout;    /* seconds until a request line and headers are whole */
+    int64_t wait_timeout;      /* seconds that a view may take to be fresh */
+    int64_t limit_max;         /* rows of a JSON page */
+    int64_t heartbeat;         /* seconds between signs of life on an idle stream */
+    int64_t streams_max;       /* live HTTP streams at once */
+    int64_t sockets_max;       /* WebSocket clients at once */
     int64_t subscriptions_max; /* per WebSocket */
-    int64_t frame_max;        /* bytes of a message from a WebSocket client */
+    int64_t frame_max;         /* bytes of a message from a WebSocket client */
     int64_t http_threads;
 
     /* commands */
-    bool trust;    /* import: signatures are not checked */
+    bool trust; /* import: signatures are not checked */
     bool reverse, live;
     char *gt, *gte, *lt, *lte, *limit;
     char *rebuild; /* views: NAME or all */
@@ -63,7 +63,12 @@ struct config {
 
 /* Which command an option belongs to; an option of another command is an error that says so. */
 enum config_command {
-    CONFIG_SERVE = 1, CONFIG_IMPORT = 2, CONFIG_CAT = 4, CONFIG_GET = 8, CONFIG_VIEWS = 16, CONFIG_VERIFY = 32,
+    CONFIG_SERVE = 1,
+    CONFIG_IMPORT = 2,
+    CONFIG_CAT = 4,
+    CONFIG_GET = 8,
+    CONFIG_VIEWS = 16,
+    CONFIG_VERIFY = 32,
     CONFIG_HEALTHCHECK = 64,
 };
 

@@ -24,8 +24,8 @@ struct doors {
     size_t count;
 };
 
-/* Binds what one --listen says: "HOST:PORT", "[V6]:PORT", "unix:PATH"; "localhost" is both loopback addresses if the machine has both. Adds to `doors`,
- * which the caller closes after an error, too. */
+/* Binds what one --listen says: "HOST:PORT", "[V6]:PORT", "unix:PATH"; "localhost" is both loopback addresses if the
+ * machine has both. Adds to `doors`, which the caller closes after an error, too. */
 int doors_add(struct doors *doors, const char *spec);
 
 /* Closes all and removes the Unix sockets. */

@@ -110,7 +110,7 @@ int filter_params_problem(struct api_reply *reply, int err)
 /* The names that stand beside filters; filters are checked as they are set. */
 static bool params_known(const struct api_request *req, struct api_reply *reply)
 {
-    const char *names[COUNT_OF(params_names) + COUNT_OF(fresh_names) + VIEW_COUNT * VIEW_FIELDS_MAX + 1];
+    const char *names[COUNT_OF(params_names) + COUNT_OF(fresh_names) + (size_t)VIEW_COUNT * VIEW_FIELDS_MAX + 1];
     size_t count = 0;
     for (size_t i = 0; i < COUNT_OF(params_names); i++)
         names[count++] = params_names[i];

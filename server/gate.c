@@ -7,8 +7,8 @@
 
 #include "store/err.h"
 
-/* Addresses are counted in chains of a table that has as many heads as there may be connections: short unless somebody forges addresses that collide,
- * and then no longer than the connections that he holds. */
+/* Addresses are counted in chains of a table that has as many heads as there may be connections: short unless
+ * somebody forges addresses that collide, and then no longer than the connections that he holds. */
 struct gate_address {
     struct gate_address *next;
     uint8_t key[16];
@@ -68,7 +68,8 @@ void gate_free(struct gate *gate)
     free(gate);
 }
 
-/* false for what has no address. IPv4 is written as IPv6 writes it, so that a client counts once whichever way it came. */
+/* false for what has no address. IPv4 is written as IPv6 writes it, so that a client counts once whichever way it
+ * came. */
 static bool address_key(const struct sockaddr *address, uint8_t key[16])
 {
     memset(key, 0, 16);

@@ -1,5 +1,6 @@
-/* Who is connected: one count for all and one for every address, over HTTP and WebSocket alike, and through which kind of door each came.
- * A connection enters when it is accepted and leaves when its descriptor is closed, by whoever closes it (just before). Any thread. */
+/* Who is connected: one count for all and one for every address, over HTTP and WebSocket alike, and through which
+ * kind of door each came. A connection enters when it is accepted and leaves when its descriptor is closed, by
+ * whoever closes it (just before). Any thread. */
 #ifndef SERVER_GATE_H
 #define SERVER_GATE_H
 
@@ -14,14 +15,16 @@ struct gate;
 int gate_open(const struct config *config, struct metrics *metrics, struct gate **ret_gate);
 void gate_free(struct gate *gate); /* NULL is fine */
 
-/* OK, or ERR_LIMIT when all connections, or those of this address, are taken (counted as refused). `loopback`: the door is a loopback address or a Unix
- * socket. Unix sockets count for all only: there is no address to tell their clients apart. An IPv6 address stands for its /64. */
+/* OK, or ERR_LIMIT when all connections, or those of this address, are taken (counted as refused). `loopback`: the
+ * door is a loopback address or a Unix socket. Unix sockets count for all only: there is no address to tell their
+ * clients apart. An IPv6 address stands for its /64. */
 int gate_enter(struct gate *gate, int fd, const struct sockaddr *address, bool loopback);
 
 /* Before close(fd). NULL and descriptors that did not enter are fine. */
 void gate_leave(struct gate *gate, int fd);
 
-/* A place in the gate, for those who learn of the end of a connection only when its descriptor may be somebody else's already. */
+/* A place in the gate, for those who learn of the end of a connection only when its descriptor may be somebody else's
+ * already. */
 struct gate_place {
     struct gate *gate; /* NULL = none */
     int fd;

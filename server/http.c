@@ -10,8 +10,8 @@
 #include "server/gate.h"
 #include "server/http_internal.h"
 
-/* Memory of one connection: head of the request, head and buffer of the answer. 32 KiB is the most that libmicrohttpd takes from malloc, above it maps pages
- * for every connection. */
+/* Memory of one connection: head of the request, head and buffer of the answer. 32 KiB is the most that libmicrohttpd
+ * takes from malloc, above it maps pages for every connection. */
 #define CONNECTION_MEMORY ((size_t)32 << 10)
 #define CONNECTION_MEMORY_REST ((size_t)24 << 10) /* beside the target */
 
@@ -30,7 +30,8 @@ static void time_after(int64_t ms, struct timespec *ret_time)
 
 /* ---- libmicrohttpd's side ---- */
 
-/* Its messages are about clients, of whom anybody may send as many as he likes: one a second is enough. Those about TCP options on Unix sockets mean nothing. */
+/* Its messages are about clients, of whom anybody may send as many as he likes: one a second is enough. Those about
+ * TCP options on Unix sockets mean nothing. */
 static void on_message(void *cls, const char *fmt, va_list args)
 {
     static _Atomic int64_t last_ms;
@@ -183,8 +184,8 @@ void http_stop(struct http *http, int64_t timeout_ms)
     size_t left = http->handling + http->waiting;
     (void)pthread_mutex_unlock(&http->lock);
     if (left > 0) {
-        /* The library aborts when it is stopped with suspended connections, and somebody will still call their resume: memory stays where it is. Every handler is
-         * shut off by `ending`, and the process is about to end. */
+        /* The library aborts when it is stopped with suspended connections, and somebody will still call their
+         * resume: memory stays where it is. Every handler is shut off by `ending`, and the process is about to end. */
         diag_error("http_stop", "unanswered=%zu", left);
         return;
     }

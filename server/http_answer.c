@@ -29,7 +29,8 @@ static const char *allow_given(const struct api_reply *reply)
     return NULL;
 }
 
-/* Only pages of origins on the list read our answers; the others get no field at all, and the browser keeps the answer from them. */
+/* Only pages of origins on the list read our answers; the others get no field at all, and the browser keeps the
+ * answer from them. */
 static void cors_put(const struct exchange *exchange, struct MHD_Response *response)
 {
     if (exchange->http->server->config->allow_origin_count > 0) header_put(response, "Vary", "Origin");

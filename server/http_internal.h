@@ -1,7 +1,8 @@
-/* What http.c, http_exchange.c and http_stream.c share. An exchange is one request with its answer, from the request line until libmicrohttpd says that it is
- * over; then, and only then, it is freed.
+/* What http.c, http_exchange.c and http_stream.c share. An exchange is one request with its answer, from the request
+ * line until libmicrohttpd says that it is over; then, and only then, it is freed.
  *
- * Locks: http->lock may be held while libmicrohttpd's suspend and resume are called, and is never held while a handler or a reader of rows runs. */
+ * Locks: http->lock may be held while libmicrohttpd's suspend and resume are called, and is never held while a
+ * handler or a reader of rows runs. */
 #ifndef SERVER_HTTP_INTERNAL_H
 #define SERVER_HTTP_INTERNAL_H
 
@@ -23,8 +24,9 @@ struct http {
     pthread_t beat_thread;
 
     pthread_mutex_t lock;
-    pthread_cond_t changed;      /* the server stops; from then on also: an exchange is over, a handler has left or was woken */
-    uint64_t generation;         /* counts wakes: a stream that found nothing looks again if this moved meanwhile */
+    pthread_cond_t
+        changed;         /* the server stops; from then on also: an exchange is over, a handler has left or was woken */
+    uint64_t generation; /* counts wakes: a stream that found nothing looks again if this moved meanwhile */
     struct exchange_list live;   /* suspended streams */
     struct exchange_list parked; /* suspended requests whose handler waits */
     size_t exchanges;            /* under way */
@@ -35,7 +37,8 @@ struct http {
     bool ending;                 /* no handler is called and nothing suspended any more */
 };
 
-/* The handler's wait. resume() may come on any thread as soon as the handler has arranged it, also before it has returned. */
+/* The handler's wait. resume() may come on any thread as soon as the handler has arranged it, also before it has
+ * returned. */
 enum exchange_state {
     EXCHANGE_RUNNING,
     EXCHANGE_PARKED,     /* suspended, in http->parked */
@@ -46,6 +49,8 @@ enum exchange_state {
 struct exchange_fields {
     struct slice host, origin, authorization, content_length, transfer_encoding, upgrade, preflight_method;
     bool ambiguous; /* a field that decides something stands twice */
+    bool odd;       /* a field that others would read differently */
+    bool old;       /* HTTP/1.0 */
 };
 
 struct exchange {

@@ -1,5 +1,6 @@
-/* A stream: rows pulled while the client reads. libmicrohttpd asks for bytes when the socket takes some; a live stream that has none suspends its connection and is
- * resumed by a wake, or by the clock for a sign of life, without which a client that vanished would never be noticed. */
+/* A stream: rows pulled while the client reads. libmicrohttpd asks for bytes when the socket takes some; a live
+ * stream that has none suspends its connection and is resumed by a wake, or by the clock for a sign of life, without
+ * which a client that vanished would never be noticed. */
 #include <string.h>
 
 #include "server/http_internal.h"

@@ -1,6 +1,9 @@
 #include "server/text.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "store/err.h"
 #include "store/json.h"
@@ -86,25 +89,42 @@ static bool check_escape(struct check *check)
     return true;
 }
 
+/* Passes over the characters that need no look: all but quotes, backslashes, controls and what is not ASCII. */
+static void check_plain_text(struct check *check)
+{
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' ');
+    const unsigned char *at = check->at, *end = check->end;
+    for (; end - at >= 16; at += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)at);
+        /* as signed bytes, those from 0x80 on are below the space, too */
+        __m128i hits = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, backslash)),
+                                    _mm_cmplt_epi8(x, space));
+        int mask = _mm_movemask_epi8(hits);
+        if (mask == 0) continue;
+        check->at = at + __builtin_ctz((unsigned)mask);
+        return;
+    }
+    check->at = at;
+#endif
+    while (check->at < check->end && *check->at >= 0x20 && *check->at < 0x80 && *check->at != '"' && *check->at != '\\')
+        check->at++;
+}
+
 static bool check_string(struct check *check)
 {
     if (!check_char(check, '"')) return false;
-    while (check->at < check->end) {
+    for (;;) {
+        check_plain_text(check);
+        if (check->at >= check->end) return false;
         unsigned char c = *check->at;
         if (c == '"') {
             check->at++;
             return true;
         }
         if (c < 0x20) return false;
-        if (c == '\\') {
-            if (!check_escape(check)) return false;
-        } else if (c >= 0x80) {
-            if (!check_utf8(check)) return false;
-        } else {
-            check->at++;
-        }
+        if (c == '\\' ? !check_escape(check) : !check_utf8(check)) return false;
     }
-    return false;
 }
 
 static bool check_name(struct check *check)
@@ -126,6 +146,7 @@ static bool check_push(struct check *check, bool object)
     if (check->depth == JSON_DEPTH_MAX) return false;
     uint64_t mask = UINT64_C(1) << (check->depth % 64);
     uint64_t *word = &check->open[check->depth / 64];
+    if (check->depth % 64 == 0) *word = 0;
     *word = object ? *word | mask : *word & ~mask;
     check->depth++;
     check->at++;
@@ -187,15 +208,19 @@ bool json_valid(struct slice text)
     }
 }
 
+void json_one_line(struct buf *out, size_t start)
+{
+    char *end = out->data + out->len;
+    for (char *p = out->data + start; (p = memchr(p, '\n', (size_t)(end - p))) != NULL;)
+        *p++ = ' ';
+    for (char *p = out->data + start; (p = memchr(p, '\r', (size_t)(end - p))) != NULL;)
+        *p++ = ' ';
+}
+
 void json_put_line(struct buf *out, struct slice text)
 {
     size_t start = out->len;
-    if (buf_append(out, text.data, text.len) != OK) return;
-    char *at = out->data + start, *end = out->data + out->len;
-    for (char *p = at; (p = memchr(p, '\n', (size_t)(end - p))) != NULL;)
-        *p++ = ' ';
-    for (char *p = at; (p = memchr(p, '\r', (size_t)(end - p))) != NULL;)
-        *p++ = ' ';
+    if (buf_append(out, text.data, text.len) == OK && text.len > 0) json_one_line(out, start);
 }
 
 void json_put_valid(struct buf *out, struct slice text)

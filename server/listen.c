@@ -20,7 +20,8 @@
 #include "server/http.h"
 #include "server/ws.h"
 
-#define PEEK_MAX ((size_t)32 << 10) /* a head longer than this goes to libmicrohttpd, which refuses it */
+#define FIELDS_MAX ((size_t)12 << 10) /* bytes of a head beside the target; more would not fit libmicrohttpd's memory */
+#define DRAIN_MAX ((size_t)1 << 20)   /* of what a client still sends after he was refused */
 #define ACCEPTS_AT_ONCE 64
 #define EVENTS_AT_ONCE 64
 #define PAUSE_MS 100 /* without accepting, when descriptors or memory have run out */
@@ -33,7 +34,7 @@ struct entrance {
     const struct door *door;
 };
 
-/* A connection whose head is not whole yet. */
+/* A connection whose head is not whole yet, or that was refused and is waited for to end. */
 struct peek {
     enum source source;
     int fd;
@@ -41,6 +42,9 @@ struct peek {
     struct sockaddr_storage address;
     socklen_t address_len;
     int64_t deadline_ms;
+    size_t seen; /* bytes of the head that were found good */
+    bool refused;
+    size_t drained;
     struct peek *prev, *next; /* oldest first: all have the same time, so the first is due first */
 };
 
@@ -57,7 +61,8 @@ struct listener {
     int stop_fd;
     int64_t paused_until_ms; /* 0 = accepting */
     struct peek *first, *last;
-    char head[PEEK_MAX];
+    size_t head_max;
+    char *head; /* head_max bytes: the one looked at */
 };
 
 /* ---- opening ---- */
@@ -118,7 +123,9 @@ int listen_open(struct server *server, struct listener **ret_listener)
     listener->server = server;
     listener->stop.source = SOURCE_STOP;
     descriptors_raise();
-    int err = OK;
+    listener->head_max = FIELDS_MAX + (size_t)server->config->target_max;
+    listener->head = malloc(listener->head_max);
+    int err = listener->head == NULL ? err_set(ERR_NOMEM, "out of memory") : OK;
     listener->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     listener->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (listener->epoll_fd < 0 || listener->stop_fd < 0 ||
@@ -190,17 +197,16 @@ static void peek_close(struct listener *listener, struct peek *peek)
     free(peek);
 }
 
-/* A WebSocket that may not come in is handed to HTTP as well, which judges it by the same rule and has the words to say so. */
-static bool wants_socket(const struct listener *listener, const struct peek *peek, size_t len, bool *ret_public_only)
+/* A WebSocket that may not come in is handed to HTTP as well, which judges it by the same rule and has the words to
+ * say so. */
+static bool wants_socket(const struct listener *listener, const struct peek *peek, const struct handshake *handshake,
+                         bool *ret_public_only)
 {
-    struct handshake handshake;
-    if (listener->ws == NULL || !handshake_parse(listener->head, len, &handshake) || !handshake_live(&handshake))
-        return false;
-    if (handshake.target.len > (size_t)listener->server->config->target_max) return false;
+    if (listener->ws == NULL || !handshake_live(handshake)) return false;
     const struct access_request request = {
-        .host = handshake.host,
-        .origin = handshake.origin,
-        .authorization = handshake.authorization,
+        .host = handshake->host,
+        .origin = handshake->origin,
+        .authorization = handshake->authorization,
         .unsafe = true,
         .loopback = peek->loopback,
     };
@@ -210,10 +216,8 @@ static bool wants_socket(const struct listener *listener, const struct peek *pee
     return grant.problem == NULL;
 }
 
-static void peek_hand_over(struct listener *listener, struct peek *peek, size_t len)
+static void peek_hand_over(struct listener *listener, struct peek *peek, bool socket, bool public_only)
 {
-    bool public_only = true;
-    bool socket = wants_socket(listener, peek, len, &public_only);
     peek_unlink(listener, peek);
     int err = socket ? ws_adopt(listener->ws, peek->fd, public_only)
                      : http_adopt(listener->http, peek->fd, (const struct sockaddr *)&peek->address, peek->address_len);
@@ -222,19 +226,77 @@ static void peek_hand_over(struct listener *listener, struct peek *peek, size_t 
     free(peek);
 }
 
+/* Closing while bytes are unread would tear the answer away from the client: they are thrown away until he ends. */
+static void peek_drain(struct listener *listener, struct peek *peek)
+{
+    ssize_t got;
+    while ((got = recv(peek->fd, listener->head, listener->head_max, MSG_DONTWAIT)) > 0 && peek->drained < DRAIN_MAX)
+        peek->drained += (size_t)got;
+    if (got >= 0 || (errno != EAGAIN && errno != EINTR)) peek_close(listener, peek);
+}
+
+static void peek_refuse(struct listener *listener, struct peek *peek, const char *problem, const char *detail)
+{
+    listener->server->metrics.http_requests++;
+    listener->server->metrics.http_errors++;
+    connection_refuse(peek->fd, problem, detail);
+    peek->refused = true;
+    peek_drain(listener, peek);
+}
+
+/* The head is whole: it is refused here, or its connection goes where it belongs. */
+static void peek_judge(struct listener *listener, struct peek *peek, const char *head, size_t len)
+{
+    struct handshake handshake;
+    bool public_only = true;
+    const struct handshake_fault *fault = handshake_judge(head, len, &handshake);
+    if (fault != NULL) {
+        peek_refuse(listener, peek, fault->problem, fault->detail);
+    } else if (handshake.target.len > (size_t)listener->server->config->target_max) {
+        peek_refuse(listener, peek, "target-too-long", "the request target has more bytes than --target-max allows");
+    } else {
+        bool socket = head == listener->head && wants_socket(listener, peek, &handshake, &public_only);
+        if (socket) fault = handshake_live_judge(&handshake);
+        if (fault != NULL)
+            peek_refuse(listener, peek, fault->problem, fault->detail);
+        else
+            peek_hand_over(listener, peek, socket, public_only);
+    }
+}
+
+/* The head is not whole yet. false = no more is wanted of it. */
+static bool peek_glance(struct listener *listener, struct peek *peek, const char *head, size_t len, bool full)
+{
+    const struct handshake_fault *fault = handshake_glance(head, len, peek->seen);
+    peek->seen = len;
+    if (fault != NULL)
+        peek_refuse(listener, peek, fault->problem, fault->detail);
+    else if (full && memchr(head, '\n', len) == NULL)
+        peek_refuse(listener, peek, "target-too-long", "the request line does not end");
+    else if (full)
+        peek_refuse(listener, peek, "headers-too-large", "the header fields have more bytes than this server takes");
+    return fault == NULL && !full;
+}
+
 static void peek_look(struct listener *listener, struct peek *peek, uint32_t events)
 {
     const char tls_handshake = 0x16;
-    ssize_t got = recv(peek->fd, listener->head, sizeof listener->head, MSG_PEEK | MSG_DONTWAIT);
+    if (peek->refused) {
+        peek_drain(listener, peek);
+        return;
+    }
+    ssize_t got = recv(peek->fd, listener->head, listener->head_max, MSG_PEEK | MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    size_t len = got > 0 ? (size_t)got : 0;
-    size_t end = handshake_end(listener->head, len);
+    size_t len = got > 0 ? (size_t)got : 0, start = handshake_start(listener->head, len);
+    const char *head = listener->head + start;
+    size_t end = handshake_end(head, len - start);
     if (len > 0 && listener->head[0] == tls_handshake) {
         listener->server->metrics.connections_refused++;
         peek_close(listener, peek);
-    } else if (end > 0 || len == sizeof listener->head) {
-        peek_hand_over(listener, peek, end > 0 ? end : len);
-    } else if (len == 0 || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+    } else if (end > 0) {
+        peek_judge(listener, peek, head, end);
+    } else if (len == 0 || (peek_glance(listener, peek, head, len - start, len == listener->head_max) &&
+                            (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)) {
         peek_close(listener, peek);
     }
 }
@@ -242,7 +304,7 @@ static void peek_look(struct listener *listener, struct peek *peek, uint32_t eve
 static void peek_late(struct listener *listener, struct peek *peek)
 {
     /* what was sent is taken first: closing with unread bytes would tear the answer away from the client */
-    if (recv(peek->fd, listener->head, sizeof listener->head, MSG_DONTWAIT) > 0)
+    if (!peek->refused && recv(peek->fd, listener->head, listener->head_max, MSG_DONTWAIT) > 0)
         connection_refuse(peek->fd, "timeout", "the request line and header fields have not arrived in time");
     peek_close(listener, peek);
 }
@@ -380,6 +442,7 @@ void listen_free(struct listener *listener)
 {
     if (listener == NULL) return;
     listen_stop(listener);
+    free(listener->head);
     if (listener->epoll_fd >= 0) (void)close(listener->epoll_fd);
     if (listener->stop_fd >= 0) (void)close(listener->stop_fd);
     gate_free(listener->server->gate);

@@ -128,7 +128,7 @@ static int live_add(struct live *live, struct live_sub *sub)
 {
     if (live->sub_count == live->sub_cap) {
         size_t cap = live->sub_cap == 0 ? 4 : live->sub_cap * 2;
-        struct live_sub **subs = realloc(live->subs, cap * sizeof *subs);
+        struct live_sub **subs = realloc(live->subs, cap * sizeof(struct live_sub *));
         if (subs == NULL) {
             live_sub_free(sub);
             return err_set(ERR_NOMEM, "no memory for a subscription");
@@ -270,7 +270,7 @@ static int op_params(json_t *op, struct filter_params *params)
     json_object_foreach(op, name, value)
     {
         char number[32];
-        struct slice text;
+        struct slice text = { "", 0 };
         if (strcmp(name, "op") == 0 || strcmp(name, "id") == 0) continue;
         int err = op_text(name, value, number, &text);
         if (err == OK) err = filter_params_set(params, (struct slice){ name, strlen(name) }, text);

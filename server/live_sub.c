@@ -102,7 +102,7 @@ int live_sub_next(struct live_sub *sub, struct buf *out, bool *ret_over)
     *ret_over = false;
     for (;;) {
         /* Read before looking for rows: what is known now is surely in what is looked through next. */
-        int64_t since = views_since(sub->rows->server->flume, sub->rows->views), seq = SEQ_EMPTY;
+        int64_t since = views_since_known(sub->rows->server->flume, sub->rows->views), seq = SEQ_EMPTY;
         /* Backwards nothing can be given before the views know the newest. */
         bool early = sub->reverse && since < sub->head;
         bool full = sub->rows->limit == 0;

@@ -10,11 +10,11 @@ struct live_sub {
     char id[LIVE_ID_MAX + 1];
     bool named; /* it has an id; the one of the URL has none */
     struct rows *rows;
-    int64_t head;  /* of the log when it was made: up to it everything is old */
-    bool live;     /* goes on after the old part */
+    int64_t head; /* of the log when it was made: up to it everything is old */
+    bool live;    /* goes on after the old part */
     bool reverse;
-    bool synced;   /* the sync frame was given */
-    bool idle;     /* nothing to give until the next wake */
+    bool synced; /* the sync frame was given */
+    bool idle;   /* nothing to give until the next wake */
 };
 
 /* Takes the parameters as they were given (filter_params_set) and finishes them. ERR_ARG, ERR_BOUNDARY … */

@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "server/plain.h"
 #include "server/text.h"
 
 /* Is this `{"key": …`? Then *ret_rest is what follows the bracket. */
@@ -27,22 +28,70 @@ static void record_put_base64(struct slice value, struct buf *out)
     out->len += size - 1;
 }
 
+/* `{"seq":N,` and the object that follows, less its bracket. */
+static int record_put_spliced(int64_t seq, struct slice rest, struct buf *out)
+{
+    static const char head[] = "{\"seq\":";
+    char digits[20];
+    if (buf_reserve(out, sizeof head + sizeof digits + rest.len) != OK) return out->err;
+    char *at = out->data + out->len, *digit = digits + sizeof digits;
+    memcpy(at, head, sizeof head - 1);
+    at += sizeof head - 1;
+    uint64_t left = (uint64_t)seq;
+    do {
+        *--digit = (char)('0' + left % 10);
+        left /= 10;
+    } while (left != 0);
+    size_t digit_count = (size_t)(digits + sizeof digits - digit);
+    memcpy(at, digit, digit_count);
+    at += digit_count;
+    *at++ = ',';
+    memcpy(at, rest.data, rest.len);
+    out->len = (size_t)(at + rest.len - out->data);
+    return OK;
+}
+
 int record_print(const struct log_record *record, struct buf *out)
 {
     struct slice value = record->value, rest;
+    bool valid = json_valid(value);
+    if (valid && record_has_key(value, &rest)) {
+        size_t start = out->len;
+        if (record_put_spliced(record->seq, rest, out) == OK) json_one_line(out, start);
+        return out->err;
+    }
     (void)buf_puts(out, "{\"seq\":");
     (void)buf_put_int(out, record->seq);
     (void)buf_putc(out, ',');
-    if (!json_valid(value)) {
+    if (!valid) {
         (void)buf_puts(out, "\"base64\":\"");
         record_put_base64(value, out);
         (void)buf_puts(out, "\"}");
-    } else if (record_has_key(value, &rest)) {
-        json_put_line(out, rest);
     } else {
         (void)buf_puts(out, "\"value\":");
         json_put_line(out, value);
         (void)buf_putc(out, '}');
     }
     return out->err;
+}
+
+static bool record_is_plain(struct slice value)
+{
+    static const char start[] = "{\"key\"";
+    return value.len > sizeof start && memcmp(value.data, start, sizeof start - 1) == 0 &&
+           value.data[value.len - 1] == '}' && memchr(value.data, '\n', value.len) == NULL &&
+           memchr(value.data, '\r', value.len) == NULL && json_valid(value);
+}
+
+int record_show(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out)
+{
+    struct slice value = record->value;
+    bool plain = plain_known(server->plain, log, record);
+    if (!plain && record_is_plain(value)) {
+        plain_note(server->plain, log, record);
+        plain = true;
+    }
+    /* The owner of a followed log may be deleting the record this moment: zeros are not shown as text. */
+    if (!plain || value.data[0] != '{' || value.data[value.len - 1] != '}') return record_print(record, out);
+    return record_put_spliced(record->seq, (struct slice){ value.data + 1, value.len - 1 }, out);
 }

@@ -7,7 +7,8 @@
 
 #define PAGE_ROWS_DEFAULT 50
 
-/* A page ends early when it holds this much, so that limit=1000 over huge records is a bounded answer, too: `next` goes on. */
+/* A page ends early when it holds this much, so that limit=1000 over huge records is a bounded answer, too: `next`
+ * goes on. */
 #define PAGE_BYTES ((size_t)4 << 20)
 
 int rows_next(struct rows *rows, struct buf *out)

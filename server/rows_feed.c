@@ -6,6 +6,7 @@
 #include "views/view_feeds.h"
 
 #define FEED_BATCH 64
+#define FEED_AHEAD 4 /* records of a feed lie far from each other: so many are called for in time */
 
 struct rows_feed {
     struct rows rows;
@@ -44,6 +45,8 @@ static int feed_fetch(struct rows_feed *self)
     self->count = (size_t)got;
     self->next = 0;
     self->dry = self->count < self->batch_max;
+    for (size_t i = 0; i < FEED_AHEAD && i < self->count; i++)
+        log_prefetch(self->log, self->batch[i].seq);
     return OK;
 }
 
@@ -67,6 +70,7 @@ static void feed_take(struct rows_feed *self, const struct feed_entry *entry)
     bool same = entry->sequence == self->sequence;
     self->taken = same ? self->taken + 1 : 1;
     self->sequence = entry->sequence;
+    if (self->next + FEED_AHEAD < self->count) log_prefetch(self->log, self->batch[self->next + FEED_AHEAD].seq);
     self->next++;
 }
 
@@ -81,7 +85,7 @@ static int feed_print(struct rows_feed *self, const struct feed_entry *entry, st
         err = message_scan(&self->message, record.value.data, record.value.len);
         if (err != OK || self->message.is_private) return err;
     }
-    err = record_print(&record, out);
+    err = record_show(self->rows.server, self->log, &record, out);
     return err == OK ? 1 : err;
 }
 
@@ -89,7 +93,7 @@ static int feed_row(struct rows *rows, struct buf *out)
 {
     struct rows_feed *self = (struct rows_feed *)rows;
     for (;;) {
-        struct feed_entry entry;
+        struct feed_entry entry = { .seq = SEQ_EMPTY };
         int got = feed_peek(self, &entry);
         if (got <= 0) return got;
         int printed = feed_print(self, &entry, out);
@@ -105,11 +109,11 @@ static int feed_row(struct rows *rows, struct buf *out)
 static int feed_next_page(struct rows *rows, struct buf *out)
 {
     struct rows_feed *self = (struct rows_feed *)rows;
-    struct feed_entry entry;
+    struct feed_entry entry = { .seq = SEQ_EMPTY };
     int got = feed_peek(self, &entry);
     if (got < 0) return got;
     bool more = got == 1 && entry.sequence == self->sequence;
-    return range_next_page(&self->params.range, self->sequence, more ? self->taken : 0, self->params.skip > 0, out);
+    return range_next_page(page_ends_of(&self->params.range), self->sequence, more ? self->taken : 0, self->params.skip > 0, out);
 }
 
 static void feed_free(struct rows *rows)

@@ -45,7 +45,7 @@ static int links_load(struct rows_links *self)
     seq_source_take(&self->source);
     self->at = 0;
     self->given = 0;
-    int err = log_get(self->source.log, self->seq, &record);
+    int err = seq_source_record(&self->source, self->seq, &record);
     if (err == ERR_DELETED) record.value = (struct slice){ "", 0 };
     if (err == OK || err == ERR_DELETED) err = message_scan(&self->message, record.value.data, record.value.len);
     if (err != OK) return err;
@@ -105,7 +105,7 @@ static int links_row(struct rows *rows, struct buf *out)
 {
     struct rows_links *self = (struct rows_links *)rows;
     int got = links_peek(self);
-    if (got == 0) rows->ended = rows->live ? self->source.query.ended : true;
+    if (got == 0) rows->ended = rows->live ? seq_source_ended(&self->source) : true;
     if (got <= 0) return got;
     int err = links_print(self, links_index(self, self->at), out);
     if (err != OK) return err;
@@ -121,12 +121,13 @@ static int links_next_page(struct rows *rows, struct buf *out)
 {
     struct rows_links *self = (struct rows_links *)rows;
     int64_t given = links_seek(self) ? self->given : 0;
-    return range_next_page(&self->params.range, self->seq, given, self->params.skip > 0, out);
+    return range_next_page(page_ends_of(&self->params.range), self->seq, given, self->params.skip > 0, out);
 }
 
 static void links_free(struct rows *rows)
 {
     struct rows_links *self = (struct rows_links *)rows;
+    seq_source_close(&self->source);
     message_free(&self->message);
     buf_free(&self->path);
     free(self);
@@ -134,23 +135,23 @@ static void links_free(struct rows *rows)
 
 static const struct rows_ops links_ops = { .next = links_row, .next_page = links_next_page, .free = links_free };
 
-static int links_open_source(struct rows_links *self, int64_t since)
+static int links_open_source(struct rows_links *self, const struct filter *filter)
 {
-    struct filter filter = { .count = 0 };
     struct filter_params bounded = self->params.range;
-    int err = links_filter(&self->params.query, &filter);
-    if (err != OK) return err;
-    if (!bounded.live && bounded.range.max > since) {
-        bounded.range.max = since;
+    if (!bounded.live && bounded.range.max > self->rows.since) {
+        bounded.range.max = self->rows.since;
         bounded.below = false;
     }
     int64_t limit = bounded.limit;
     size_t batch = limit >= 0 && limit < SEQ_SOURCE_BATCH ? (size_t)limit + 1 : 0;
-    return seq_source_open(&self->source, self->rows.server->flume, &filter, &bounded, batch);
+    return seq_source_open(&self->source, self->rows.server->flume, filter, &bounded, batch);
 }
 
 int rows_links_open(struct server *server, const struct links_params *params, struct rows **ret_rows)
 {
+    struct filter filter = { .count = 0 };
+    int err = links_filter(&params->query, &filter);
+    if (err != OK) return err;
     struct rows_links *self = calloc(1, sizeof *self);
     if (self == NULL) return err_set(ERR_NOMEM, "no memory to list links");
     message_init(&self->message);
@@ -158,17 +159,18 @@ int rows_links_open(struct server *server, const struct links_params *params, st
     self->params = *params;
     self->seq = SEQ_EMPTY;
     self->skip = params->skip;
+    uint32_t views = filter_views(&filter) | VIEW_MASK(links);
     self->rows = (struct rows){
         .ops = &links_ops,
         .server = server,
         .member = "links",
         .limit = params->range.limit,
         .live = params->range.live,
-        .views = VIEW_MASK(links),
-        .since = views_since(server->flume, VIEW_MASK(links)),
+        .views = views,
+        .since = views_since(server->flume, views),
         .cursor = SEQ_EMPTY,
     };
-    int err = links_open_source(self, self->rows.since);
+    err = links_open_source(self, &filter);
     if (err != OK) {
         links_free(&self->rows);
         return err;

@@ -4,7 +4,7 @@
 
 struct rows_log {
     struct rows rows;
-    struct filter_params params;
+    struct page_ends ends;
     struct seq_source source;
 };
 
@@ -13,16 +13,25 @@ static struct rows_log *rows_log_of(struct rows *rows)
     return (struct rows_log *)rows;
 }
 
-int range_next_page(const struct filter_params *params, int64_t seq, int64_t given, bool skipped, struct buf *out)
+struct page_ends page_ends_of(const struct filter_params *params)
 {
-    const struct log_range *range = &params->range;
+    return (struct page_ends){ .range = params->range,
+                               .above = params->above,
+                               .below = params->below,
+                               .min_given = params->min_given,
+                               .max_given = params->max_given };
+}
+
+int range_next_page(struct page_ends ends, int64_t seq, int64_t given, bool skipped, struct buf *out)
+{
+    const struct log_range *range = &ends.range;
     bool more = given > 0;
     (void)buf_printf(out, "%s=%lld", range->reverse ? (more ? "lte" : "lt") : (more ? "gte" : "gt"), (long long)seq);
     if (more || skipped) (void)buf_printf(out, "&skip=%lld", (long long)given);
-    if (range->reverse && params->min_given)
-        (void)buf_printf(out, "&%s=%lld", params->above ? "gt" : "gte", (long long)range->min);
-    if (!range->reverse && params->max_given)
-        (void)buf_printf(out, "&%s=%lld", params->below ? "lt" : "lte", (long long)range->max);
+    if (range->reverse && ends.min_given)
+        (void)buf_printf(out, "&%s=%lld", ends.above ? "gt" : "gte", (long long)range->min);
+    if (!range->reverse && ends.max_given)
+        (void)buf_printf(out, "&%s=%lld", ends.below ? "lt" : "lte", (long long)range->max);
     return out->err;
 }
 
@@ -30,7 +39,7 @@ int rows_log_peek(struct rows *rows, int64_t *ret_seq)
 {
     struct rows_log *self = rows_log_of(rows);
     int got = seq_source_peek(&self->source, rows->server->flume, ret_seq);
-    if (got == 0) rows->ended = rows->live ? self->source.query.ended : true;
+    if (got == 0) rows->ended = rows->live ? seq_source_ended(&self->source) : true;
     return got;
 }
 
@@ -43,9 +52,9 @@ static int rows_log_next(struct rows *rows, struct buf *out)
         int err = rows_log_peek(rows, &seq);
         if (err <= 0) return err;
         seq_source_take(&self->source);
-        err = log_get(self->source.log, seq, &record);
+        err = seq_source_record(&self->source, seq, &record);
         if (err == ERR_DELETED) continue;
-        if (err == OK) err = record_print(&record, out);
+        if (err == OK) err = record_show(rows->server, self->source.log, &record, out);
         if (err != OK) return err;
         rows->cursor = seq;
         if (!rows->live) rows->ended = seq_source_ended(&self->source);
@@ -55,11 +64,12 @@ static int rows_log_next(struct rows *rows, struct buf *out)
 
 static int rows_log_next_page(struct rows *rows, struct buf *out)
 {
-    return range_next_page(&rows_log_of(rows)->params, rows->cursor, 0, false, out);
+    return range_next_page(rows_log_of(rows)->ends, rows->cursor, 0, false, out);
 }
 
 static void rows_log_free(struct rows *rows)
 {
+    seq_source_close(&rows_log_of(rows)->source);
     free(rows_log_of(rows));
 }
 
@@ -91,7 +101,7 @@ int rows_log_open_params(struct server *server, const struct filter_params *para
         free(self);
         return err;
     }
-    self->params = *params;
+    self->ends = page_ends_of(params);
     self->rows = (struct rows){
         .ops = &rows_log_ops,
         .server = server,

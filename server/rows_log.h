@@ -15,28 +15,45 @@ int rows_log_peek(struct rows *rows, int64_t *ret_seq);
 #define SEQ_SOURCE_BATCH 64
 
 struct seq_source {
-    struct query query;
     struct log *log;      /* as it was at the beginning: another one ends the rows */
     int64_t above, below; /* ends of the range that are themselves left out; SEQ_EMPTY = none */
-    size_t batch;         /* how many are fetched at once */
-    int64_t seqs[SEQ_SOURCE_BATCH];
-    size_t count, next;
+
+    /* Upwards without a filter the log itself is read, in place. */
+    struct log_cursor cursor;
+    struct log_record record; /* peeked */
+    bool held;                /* `record` was not taken */
+    int64_t horizon;          /* durable when it was last asked for */
+
+    struct seq_queue *queue; /* otherwise: seqs of a query; NULL = the log is read */
 };
 
-/* `batch` 0 = the most. */
+/* `batch`: how many seqs are fetched at once, 0 = the most. */
 int seq_source_open(struct seq_source *source, struct flume *flume, const struct filter *filter,
                     const struct filter_params *params, size_t batch);
+void seq_source_close(struct seq_source *source); /* zeroed is fine */
 /* 1 = *ret_seq, 0 = none now, <0 error. Looking does not take it; seq_source_take does. */
 int seq_source_peek(struct seq_source *source, struct flume *flume, int64_t *ret_seq);
 void seq_source_take(struct seq_source *source);
+/* The record of the seq that was peeked last. OK, ERR_DELETED … as log_get. */
+int seq_source_record(const struct seq_source *source, int64_t seq, struct log_record *ret_record);
 /* The range is used up: no append will add to it. */
 bool seq_source_ended(const struct seq_source *source);
 
 /* What an answer made from `views` knows now: the lowest of the views' since and the head. */
 int64_t views_since(struct flume *flume, uint32_t views);
 
+/* The same without looking at a followed file: what was known before this call. For streams, which are woken. */
+int64_t views_since_known(struct flume *flume, uint32_t views);
+
+/* The part of a request that its next page has to repeat. */
+struct page_ends {
+    struct log_range range;
+    bool above, below, min_given, max_given;
+};
+struct page_ends page_ends_of(const struct filter_params *params);
+
 /* "gt=12" or, reverse, "lt=12", with the other end of the range as it was asked for. `given` rows of `seq` were given, 0 = all there are: then
  * the page starts behind it. `skipped`: the request had a skip of its own, which has to be overwritten. */
-int range_next_page(const struct filter_params *params, int64_t seq, int64_t given, bool skipped, struct buf *out);
+int range_next_page(struct page_ends ends, int64_t seq, int64_t given, bool skipped, struct buf *out);
 
 #endif

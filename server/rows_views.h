@@ -7,7 +7,8 @@
 
 /* GET /feeds: authors in the order of their key bytes. */
 struct feeds_params {
-    struct ref from, to; /* both left out; kind REF_NONE = none. `from` is where reading begins, whatever the direction */
+    struct ref from,
+        to; /* both left out; kind REF_NONE = none. `from` is where reading begins, whatever the direction */
     bool reverse;
     int64_t limit;
 };
@@ -17,7 +18,7 @@ int rows_feeds_open(struct server *server, const struct feeds_params *params, st
 struct feed_params {
     struct ref author;
     struct filter_params range;
-    int64_t skip;      /* entries of the first sequence that were given already */
+    int64_t skip; /* entries of the first sequence that were given already */
     bool hide_private;
 };
 int rows_feed_open(struct server *server, const struct feed_params *params, struct rows **ret_rows);

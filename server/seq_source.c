@@ -1,17 +1,49 @@
+#include <stdlib.h>
+
 #include "server/rows_log.h"
+
+/* Seqs of a query, fetched in batches. */
+struct seq_queue {
+    struct query query;
+    size_t batch, count, next;
+    int64_t seqs[SEQ_SOURCE_BATCH];
+};
+
+static int queue_open(struct seq_source *source, struct flume *flume, const struct filter *filter,
+                      const struct log_range *range, size_t batch)
+{
+    struct seq_queue *queue = malloc(sizeof *queue);
+    if (queue == NULL) return err_set(ERR_NOMEM, "no memory to read the log for a client");
+    queue->batch = batch == 0 || batch > SEQ_SOURCE_BATCH ? SEQ_SOURCE_BATCH : batch;
+    queue->count = queue->next = 0;
+    int err = query_open(flume, filter, range, &queue->query);
+    if (err == OK)
+        source->queue = queue;
+    else
+        free(queue);
+    return err;
+}
 
 int seq_source_open(struct seq_source *source, struct flume *flume, const struct filter *filter,
                     const struct filter_params *params, size_t batch)
 {
     struct log_range range = params->range;
-    /* An excluded end is left out here, not by adding 1 to it: only a seq that is a record can be looked for. */
-    source->above = params->above ? range.min : SEQ_EMPTY;
-    source->below = params->below ? range.max : SEQ_EMPTY;
-    source->log = flume_log(flume);
-    source->batch = batch == 0 || batch > SEQ_SOURCE_BATCH ? SEQ_SOURCE_BATCH : batch;
-    source->count = source->next = 0;
     if (range.min < 0) range.min = 0;
-    return query_open(flume, filter, &range, &source->query);
+    /* An excluded end is left out here, not by adding 1 to it: only a seq that is a record can be looked for. */
+    *source = (struct seq_source){
+        .log = flume_log(flume),
+        .above = params->above ? params->range.min : SEQ_EMPTY,
+        .below = params->below ? params->range.max : SEQ_EMPTY,
+        .horizon = SEQ_EMPTY,
+    };
+    if (filter->count > 0 || range.reverse) return queue_open(source, flume, filter, &range, batch);
+    return log_cursor_open(source->log, &range, &source->cursor);
+}
+
+void seq_source_close(struct seq_source *source)
+{
+    free(source->queue);
+    source->queue = NULL;
 }
 
 static bool source_wanted(const struct seq_source *source, int64_t seq)
@@ -19,43 +51,81 @@ static bool source_wanted(const struct seq_source *source, int64_t seq)
     return seq != source->above && seq != source->below;
 }
 
-static int source_fetch(struct seq_source *source, struct flume *flume)
+static int queue_peek(struct seq_source *source, struct flume *flume, int64_t *ret_seq)
 {
-    if (flume_log(flume) != source->log)
-        return err_set(ERR_CHANGED, "the log was replaced by its owner: read again from the start");
-    int count = query_next(&source->query, flume, source->seqs, source->batch);
-    if (count < 0) return count;
-    source->count = (size_t)count;
-    source->next = 0;
-    return count;
+    struct seq_queue *queue = source->queue;
+    for (;;) {
+        while (queue->next < queue->count && !source_wanted(source, queue->seqs[queue->next]))
+            queue->next++;
+        if (queue->next < queue->count) {
+            *ret_seq = queue->seqs[queue->next];
+            return 1;
+        }
+        int count = query_next(&queue->query, flume, queue->seqs, queue->batch);
+        if (count <= 0) return count;
+        queue->count = (size_t)count;
+        queue->next = 0;
+    }
+}
+
+/* The cursor knows what was written; what is not durable yet stays in front of it. */
+static int cursor_peek(struct seq_source *source, int64_t *ret_seq)
+{
+    while (!source->held) {
+        const struct log_cursor before = source->cursor;
+        struct log_record record;
+        int got = log_next(&source->cursor, &record);
+        if (got != 1) return got;
+        if (record.seq > source->horizon) source->horizon = log_durable(source->log);
+        if (record.seq > source->horizon) {
+            source->cursor = before;
+            return 0;
+        }
+        if (!source_wanted(source, record.seq)) continue;
+        source->record = record;
+        source->held = true;
+    }
+    *ret_seq = source->record.seq;
+    return 1;
 }
 
 int seq_source_peek(struct seq_source *source, struct flume *flume, int64_t *ret_seq)
 {
-    for (;;) {
-        while (source->next < source->count && !source_wanted(source, source->seqs[source->next]))
-            source->next++;
-        if (source->next < source->count) {
-            *ret_seq = source->seqs[source->next];
-            return 1;
-        }
-        int count = source_fetch(source, flume);
-        if (count <= 0) return count;
-    }
+    if (flume_log(flume) != source->log)
+        return err_set(ERR_CHANGED, "the log was replaced by its owner: read again from the start");
+    return source->queue != NULL ? queue_peek(source, flume, ret_seq) : cursor_peek(source, ret_seq);
 }
 
 void seq_source_take(struct seq_source *source)
 {
-    source->next++;
+    if (source->queue != NULL) source->queue->next++;
+    source->held = false;
+}
+
+int seq_source_record(const struct seq_source *source, int64_t seq, struct log_record *ret_record)
+{
+    if (source->queue != NULL) return log_get(source->log, seq, ret_record);
+    *ret_record = source->record;
+    return OK;
 }
 
 bool seq_source_ended(const struct seq_source *source)
 {
-    return source->next >= source->count && source->query.ended;
+    const struct seq_queue *queue = source->queue;
+    return queue != NULL ? queue->next >= queue->count && queue->query.ended : !source->held && source->cursor.ended;
+}
+
+static int64_t lower(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 int64_t views_since(struct flume *flume, uint32_t views)
 {
-    int64_t since = flume_since(flume, views), head = flume_head(flume);
-    return since < head ? since : head;
+    return lower(flume_since(flume, views), flume_head(flume));
+}
+
+int64_t views_since_known(struct flume *flume, uint32_t views)
+{
+    return lower(flume_since(flume, views), log_durable(flume_log(flume)));
 }

@@ -37,6 +37,9 @@ bool json_valid(struct slice text);
 /* Appends JSON that passed json_valid on one line: newlines, which can only stand between tokens, become spaces. */
 void json_put_line(struct buf *out, struct slice text);
 
+/* Turns the newlines in `out` from `start` on into spaces. */
+void json_one_line(struct buf *out, size_t start);
+
 /* json_put_line if the text is valid, else null. */
 void json_put_valid(struct buf *out, struct slice text);
 

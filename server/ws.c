@@ -17,6 +17,7 @@
 #include "server/ws_head.h"
 
 #define WS_SEND_BUFFER (256 << 10) /* what a client that does not read costs in the kernel */
+#define WS_RECEIVE_BYTES 512           /* of a message from a client at once; every client has such a buffer */
 #define WS_HEADER_BYTES 8192
 #define WS_SPARE_FDS 64 /* the library's own, and sockets whose handshake is under way */
 
@@ -31,10 +32,8 @@ struct ws {
     atomic_int sockets;          /* arrived and not gone */
     atomic_bool woken, stop;
     _Atomic int64_t deadline_ms; /* of the stop */
+    lws_retry_bo_t idle;         /* a ping after a heartbeat without a sign of life, the end after two; the context points here */
 };
-
-/* Pings after 30 s without a sign of life; without an answer the connection is closed. */
-static const lws_retry_bo_t ws_idle = { .secs_since_valid_ping = 30, .secs_since_valid_hangup = 60 };
 
 /* ---- arrivals ---- */
 
@@ -92,7 +91,7 @@ int ws_adopt(struct ws *ws, int fd, bool public_only)
     }
     socket_prepare(fd);
     int err = arrival_new(server->gate, fd, public_only, &arrival);
-    if (err != OK) {
+    if (arrival == NULL) {
         atomic_fetch_sub(&ws->sockets, 1);
         return err;
     }
@@ -190,6 +189,7 @@ static int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED: return on_cancelled(ws);
     case LWS_CALLBACK_ESTABLISHED: return on_established(ws, wsi, client);
     case LWS_CALLBACK_RECEIVE: return ws_client_receive(&ws->clients, client, in, len);
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: return ws_client_peer_close(client, in, len);
     case LWS_CALLBACK_SERVER_WRITEABLE: return ws_client_writable(&ws->clients, client);
     case LWS_CALLBACK_TIMER: return client == NULL || client->wsi == NULL ? 0 : ws_client_timer(client);
     case LWS_CALLBACK_CLOSED: return on_closed(ws, client);
@@ -205,7 +205,8 @@ static const struct lws_protocols ws_protocols[] = {
     { .name = "sluice",
       .callback = ws_callback,
       .per_session_data_size = sizeof(struct ws_client),
-      .rx_buffer_size = 4096 },
+      .rx_buffer_size = WS_RECEIVE_BYTES,
+      .tx_packet_size = WS_SEND_BUFFER },
     { .name = NULL },
 };
 
@@ -240,6 +241,8 @@ static void *ws_thread(void *ctx)
 static struct lws_context *ws_context(struct ws *ws)
 {
     const struct config *config = ws->clients.server->config;
+    ws->idle.secs_since_valid_ping = (uint16_t)config->heartbeat;
+    ws->idle.secs_since_valid_hangup = (uint16_t)(2 * config->heartbeat);
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = ws_protocols,
@@ -249,7 +252,7 @@ static struct lws_context *ws_context(struct ws *ws)
         .max_http_header_data = WS_HEADER_BYTES,
         .pt_serv_buf_size = WS_HEADER_BYTES,
         .timeout_secs = (unsigned)config->header_timeout,
-        .retry_and_idle_policy = &ws_idle,
+        .retry_and_idle_policy = &ws->idle,
         .server_string = "sluice",
         .count_threads = 1,
     };

@@ -4,9 +4,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* One turn of a client: enough to fill its socket, little enough that the others come soon. */
-#define WS_TURN_FRAMES 64
-#define WS_TURN_BYTES ((size_t)256 << 10)
+#include "server/ws_frame.h"
+
+/* One turn of a client: enough to fill its socket, little enough that the others come soon. What the socket does not take
+ * of it stays in libwebsockets' memory, so this is also what a client that stopped reading costs beside its socket. */
+#define WS_TURN_FRAMES 1024
+#define WS_TURN_BYTES ((size_t)64 << 10)
 
 #define WS_KEEP_BYTES ((size_t)1 << 20) /* a buffer that grew larger is given back */
 
@@ -62,15 +65,29 @@ int ws_client_open(struct ws_clients *clients, struct ws_client *client, struct 
     return 0;
 }
 
+/* The library lets a text pass that ends within a character if its last fragment is empty. */
+static bool text_cut(struct slice text)
+{
+    for (size_t back = 1; back <= 3 && back <= text.len; back++) {
+        unsigned char c = (unsigned char)text.data[text.len - back];
+        if (c < 0x80) return false;
+        if (c >= 0xc0) return back < (c >= 0xf0 ? 4U : c >= 0xe0 ? 3U : 2U);
+    }
+    return false;
+}
+
 int ws_client_receive(struct ws_clients *clients, struct ws_client *client, const char *data, size_t len)
 {
     (void)clients;
     if (client->close_status != 0) return 0;
     if (lws_frame_is_binary(client->wsi))
         return client_fail(client, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "text messages only");
-    if (buf_append(&client->text, data, len) != OK)
+    size_t left = lws_remaining_packet_payload(client->wsi);
+    if (client->text.len + len + left > client->text.max || buf_append(&client->text, data, len) != OK)
         return client_fail(client, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "the message is too large");
-    if (!lws_is_final_fragment(client->wsi) || lws_remaining_packet_payload(client->wsi) != 0) return 0;
+    if (!lws_is_final_fragment(client->wsi) || left != 0) return 0;
+    if (text_cut((struct slice){ client->text.data, client->text.len }))
+        return client_fail(client, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "a text ends within a character");
     int err = live_text(client->live, client->text.len > 0 ? client->text.data : "", client->text.len);
     buf_reset(&client->text);
     if (err == ERR_LIMIT)
@@ -81,32 +98,52 @@ int ws_client_receive(struct ws_clients *clients, struct ws_client *client, cons
     return 0;
 }
 
-/* One frame to the socket: its bytes, 0 = nothing to send, -1 = the connection is gone. */
-static ssize_t client_send(struct ws_clients *clients, struct ws_client *client)
+static bool close_code_valid(unsigned code)
+{
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}
+
+int ws_client_peer_close(struct ws_client *client, const char *payload, size_t len)
+{
+    unsigned code = len < 2 ? 0 : (unsigned)(unsigned char)payload[0] << 8 | (unsigned char)payload[1];
+    /* the library would send these back as they are, and so break the protocol itself */
+    if (len > 0 && !close_code_valid(code))
+        return client_fail(client, LWS_CLOSE_STATUS_PROTOCOL_ERR, "no such close code");
+    if (len > 2 && text_cut((struct slice){ payload + 2, len - 2 }))
+        return client_fail(client, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "the reason ends within a character");
+    return 0;
+}
+
+/* Makes as many frames as one turn takes: their number, 0 = there is nothing to send, <0 = error. */
+static int client_collect(struct ws_clients *clients, struct ws_client *client)
 {
     static const char room[LWS_PRE];
     struct buf *out = &clients->out;
+    int frames = 0;
     buf_reset(out);
-    if (buf_append(out, room, sizeof room) != OK) return -1;
-    int got = live_next(client->live, out);
-    if (got == 0) return 0;
-    if (got < 0) return client_fail(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, err_text(got));
-    size_t len = out->len - LWS_PRE;
-    if (lws_write(client->wsi, (unsigned char *)out->data + LWS_PRE, len, LWS_WRITE_TEXT) < 0) return -1;
-    atomic_fetch_add_explicit(&clients->server->metrics.ws_frames, 1, memory_order_relaxed);
-    return (ssize_t)len;
+    if (buf_append(out, room, sizeof room) != OK) return out->err;
+    while (frames < WS_TURN_FRAMES && out->len < WS_TURN_BYTES) {
+        size_t mark;
+        int got = ws_frame_begin(out, &mark);
+        if (got == OK) got = live_next(client->live, out);
+        if (got == 1 && ws_frame_end(out, mark) != OK) got = out->err;
+        if (got != 1) ws_frame_drop(out, mark);
+        if (got < 0 && frames == 0) return got;
+        if (got != 1) break;
+        frames++;
+    }
+    return frames;
 }
 
 /* 1 = the client may take and get more, 0 = there is nothing more for it now, -1 = close. */
 static int client_turn(struct ws_clients *clients, struct ws_client *client)
 {
-    size_t bytes = 0;
-    for (int frames = 0; frames < WS_TURN_FRAMES && bytes < WS_TURN_BYTES; frames++) {
-        if (lws_send_pipe_choked(client->wsi)) return 1;
-        ssize_t sent = client_send(clients, client);
-        if (sent <= 0) return (int)sent;
-        bytes += (size_t)sent;
-    }
+    int frames = client_collect(clients, client);
+    if (frames < 0) return client_fail(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, err_text(frames));
+    if (frames == 0) return 0;
+    struct buf *out = &clients->out;
+    if (lws_write(client->wsi, (unsigned char *)out->data + LWS_PRE, out->len - LWS_PRE, LWS_WRITE_RAW) < 0) return -1;
+    atomic_fetch_add_explicit(&clients->server->metrics.ws_frames, frames, memory_order_relaxed);
     return 1;
 }
 

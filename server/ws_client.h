@@ -32,7 +32,7 @@ struct ws_client {
 struct ws_clients {
     struct server *server;
     struct ws_client *first;
-    struct buf out;        /* the frame under way, LWS_PRE bytes of room in front */
+    struct buf out; /* the frame under way, LWS_PRE bytes of room in front */
     bool closing;
 };
 
@@ -42,6 +42,8 @@ struct ws_clients {
 int ws_client_open(struct ws_clients *clients, struct ws_client *client, struct lws *wsi,
                    const struct ws_arrival *arrival);
 int ws_client_receive(struct ws_clients *clients, struct ws_client *client, const char *data, size_t len);
+/* The client closes; `payload` is that of his close frame. */
+int ws_client_peer_close(struct ws_client *client, const char *payload, size_t len);
 int ws_client_writable(struct ws_clients *clients, struct ws_client *client);
 int ws_client_timer(struct ws_client *client);
 void ws_client_closed(struct ws_clients *clients, struct ws_client *client);

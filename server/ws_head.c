@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -11,33 +10,14 @@
 
 #define WS_HEAD_MAX ((size_t)64 << 10)
 
-static bool head_wanted(const char *line, size_t len)
+/* The same handshake in its plainest form: what the client offers beyond it (compression, subprotocols) is not taken up, and what
+ * the library would trip over (lists, white space) is gone. */
+static void head_rewrite(const struct handshake *handshake, struct buf *out)
 {
-    static const char *const names[] = { "Host", "Upgrade", "Connection", "Sec-WebSocket-Key",
-                                         "Sec-WebSocket-Version" };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        size_t name = strlen(names[i]);
-        if (len > name && line[name] == ':' && strncasecmp(line, names[i], name) == 0) return true;
-    }
-    return false;
-}
-
-/* The lines after the first that libwebsockets needs; what the client offers beyond them (compression, subprotocols) is not taken up. */
-static void head_rewrite(const char *head, size_t len, struct buf *out)
-{
-    (void)buf_puts(out, "GET /live HTTP/1.1\r\n");
-    const char *end = head + len;
-    for (const char *line = memchr(head, '\n', len); line != NULL && ++line < end;) {
-        const char *next = memchr(line, '\n', (size_t)(end - line));
-        size_t size = next == NULL ? (size_t)(end - line) : (size_t)(next - line);
-        if (size > 0 && line[size - 1] == '\r') size--;
-        if (head_wanted(line, size)) {
-            (void)buf_append(out, line, size);
-            (void)buf_puts(out, "\r\n");
-        }
-        line = next;
-    }
-    (void)buf_puts(out, "\r\n");
+    (void)buf_printf(out,
+                     "GET /live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     "Sec-WebSocket-Key: %.*s\r\nSec-WebSocket-Version: 13\r\n\r\n",
+                     (int)handshake->socket_key.len, handshake->socket_key.data);
 }
 
 static int head_read(int fd, char *data, size_t *ret_len)
@@ -59,10 +39,11 @@ int ws_head_take(int fd, struct buf *ret_target, struct buf *ret_head)
     char *data = malloc(WS_HEAD_MAX);
     if (data == NULL) return err_set(ERR_NOMEM, "no memory for a handshake");
     int err = head_read(fd, data, &len);
-    if (err == OK && (!handshake_parse(data, len, &handshake) || !handshake.upgrade))
+    if (err == OK &&
+        (!handshake_parse(data, len, &handshake) || !handshake.upgrade || handshake.socket_key.data == NULL))
         err = err_set(ERR_FORMAT, "not a WebSocket handshake");
     if (err == OK) {
-        head_rewrite(data, len, ret_head);
+        head_rewrite(&handshake, ret_head);
         (void)buf_append(ret_target, handshake.target.data, handshake.target.len);
         err = ret_head->err != OK ? ret_head->err : ret_target->err;
     }

@@ -126,13 +126,25 @@ static void buf_put_json_char(struct buf *buf, unsigned char c)
     buf_append(buf, unicode, 6);
 }
 
+/* A lone surrogate, which JSON text can hold as an escape and our unescaped strings as three bytes (WTF-8): 0xD800 … 0xDFFF, 0 if
+ * there is none. */
+static unsigned surrogate_at(const unsigned char *s, size_t len)
+{
+    if (len < 3 || s[0] != 0xED || (s[1] & 0xE0) != 0xA0 || (s[2] & 0xC0) != 0x80) return 0;
+    return 0xD000u | (unsigned)(s[1] & 0x3F) << 6 | (s[2] & 0x3Fu);
+}
+
 int buf_put_json(struct buf *buf, const char *text, size_t len)
 {
     const unsigned char *s = (const unsigned char *)text;
     buf_putc(buf, '"');
     for (size_t at = 0; at < len;) {
         size_t n = utf8_length(s + at, len - at);
-        if (n == 0) {
+        unsigned surrogate = n == 0 ? surrogate_at(s + at, len - at) : 0;
+        if (surrogate != 0) {
+            buf_printf(buf, "\\u%04x", surrogate);
+            at += 3;
+        } else if (n == 0) {
             buf_append(buf, "\xEF\xBF\xBD", 3);
             at++;
         } else if (n == 1 && (s[at] < 0x20 || s[at] == '"' || s[at] == '\\')) {

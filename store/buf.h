@@ -35,7 +35,8 @@ int buf_puts(struct buf *buf, const char *text);
 int buf_printf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int buf_put_int(struct buf *buf, int64_t n); /* decimal, without going through printf */
 
-/* `text` as a JSON string with its quotes. Bytes that are not valid UTF-8 become U+FFFD. */
+/* `text` as a JSON string with its quotes. A lone surrogate in three bytes (as json_unescape gives it) becomes \udxxx, other bytes
+ * that are not valid UTF-8 become U+FFFD. */
 int buf_put_json(struct buf *buf, const char *text, size_t len);
 
 #endif

@@ -27,6 +27,11 @@ int log_get(struct log *log, int64_t seq, struct log_record *ret_record)
     return log->ops->get(log, seq, ret_record);
 }
 
+void log_prefetch(struct log *log, int64_t seq)
+{
+    if (log->ops->prefetch != NULL) log->ops->prefetch(log, seq);
+}
+
 int log_cursor_open(struct log *log, const struct log_range *range, struct log_cursor *ret_cursor)
 {
     struct log_range clean = *range;

@@ -61,6 +61,7 @@ struct log_ops {
     uint64_t (*identity)(struct log *log);
     int64_t (*bytes)(struct log *log);
     int (*refresh)(struct log *log);
+    void (*prefetch)(struct log *log, int64_t seq); /* may be NULL */
     int (*sync)(struct log *log);
     void (*close)(struct log *log);
 };
@@ -77,6 +78,9 @@ int log_append(struct log *log, const struct slice *values, size_t n, int64_t *r
 
 /* OK, ERR_NOSEQ (past the end), ERR_BOUNDARY, ERR_DELETED, ERR_CORRUPT. */
 int log_get(struct log *log, int64_t seq, struct log_record *ret_record);
+
+/* The record at `seq` will be read soon. A hint that costs next to nothing; any seq is fine. */
+void log_prefetch(struct log *log, int64_t seq);
 
 int log_cursor_open(struct log *log, const struct log_range *range, struct log_cursor *ret_cursor);
 

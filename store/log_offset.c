@@ -261,6 +261,7 @@ static const struct log_ops offset_ops = {
     .identity = offset_identity,
     .bytes = offset_bytes,
     .refresh = offset_refresh,
+    .prefetch = offset_prefetch,
     .sync = offset_sync,
     .close = offset_close,
 };

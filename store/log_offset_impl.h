@@ -80,6 +80,7 @@ int offset_map_cover(struct log_offset *log, int64_t end);
 void offset_publish(struct log_offset *log, int64_t since, int64_t end);
 
 int offset_get(struct log *base, int64_t seq, struct log_record *ret_record);
+void offset_prefetch(struct log *base, int64_t seq);
 int offset_cursor_open(struct log *base, const struct log_range *range, struct log_cursor *ret_cursor);
 int offset_cursor_next(struct log_cursor *cursor, struct log_record *ret_record);
 int offset_refresh(struct log *base);

@@ -64,7 +64,7 @@ static int seq_check(struct log_offset *log, const struct view *view, int64_t se
     int64_t next = frame_check(view->map, seq, view->end, view->width, ret_len);
     int err = offset_changed_check(log);
     if (err != OK) return err;
-    if (!follows) return err_set(ERR_BOUNDARY, "%s: no record starts at offset %lld", log->path, (long long)seq);
+    if (!follows) return err_set(ERR_BOUNDARY, "no record starts at %lld", (long long)seq);
     if (next < 0) return record_bad(log, seq);
     *ret_next = next;
     return OK;
@@ -77,7 +77,7 @@ int offset_get(struct log *base, int64_t seq, struct log_record *ret_record)
     if (err != OK) return err;
     struct view view = view_of(log);
     if (seq < 0 || seq > view.since)
-        return err_set(ERR_NOSEQ, "%s: no record at %lld: the last one is at %lld", log->path, (long long)seq,
+        return err_set(ERR_NOSEQ, "no record at %lld: the last one is at %lld", (long long)seq,
                        (long long)view.since);
     uint32_t len = 0;
     int64_t next;
@@ -90,6 +90,16 @@ int offset_get(struct log *base, int64_t seq, struct log_record *ret_record)
     const char *data = (const char *)view.map + seq + FRAME_HEAD;
     *ret_record = (struct log_record){ seq, { data, len } };
     return OK;
+}
+
+/* The end of the frame before, which is looked at to know that one begins here, and as much as most records have. */
+void offset_prefetch(struct log *base, int64_t seq)
+{
+    struct view view = view_of(offset_of(base));
+    if (seq < 64 || seq > view.since) return;
+    int64_t last = seq + PREFETCH_MAX < view.end ? seq + PREFETCH_MAX : view.end;
+    for (int64_t at = seq - 64; at < last; at += 64)
+        __builtin_prefetch(view.map + at);
 }
 
 /* A forward cursor's `at` is where the next frame starts; a reverse one's is where the next frame to answer ends. */

@@ -49,13 +49,28 @@ bool about_removes(struct slice value)
     return value.len > 0 && value.data[0] == '{' && json_find(value, "remove", &flag) == 1 && json_truthy(flag);
 }
 
-/* What a value counts as under rule social: a string that is not empty, alone or as `link` of an object; raw. */
+/* ssb-ref's isLink: an id, perhaps with a query behind it ("&…sha256?unbox=…"). */
+static bool link_is_ref(struct slice raw)
+{
+    struct buf text;
+    struct ref ref;
+    buf_init(&text, raw.len + 1);
+    bool is_ref = false;
+    if (json_unescape(raw, &text) == OK && text.len > 0) {
+        const char *query = memchr(text.data, '?', text.len);
+        is_ref = ref_try(text.data, query != NULL ? (size_t)(query - text.data) : text.len, &ref);
+    }
+    buf_free(&text);
+    return is_ref;
+}
+
+/* What a value counts as under rule social: a string that is not empty, or the `link` of an object if it is an id; raw. */
 static bool about_countable(struct slice value, struct slice *ret_link)
 {
     struct slice link = value;
-    if (value.len > 0 && value.data[0] == '{' && (json_find(value, "link", &link) != 1 || about_removes(value)))
-        return false;
-    if (!json_is_string(link) || !json_truthy(link)) return false;
+    bool is_object = value.len > 0 && value.data[0] == '{';
+    if (is_object && (json_find(value, "link", &link) != 1 || about_removes(value))) return false;
+    if (!json_is_string(link) || !json_truthy(link) || (is_object && !link_is_ref(link))) return false;
     *ret_link = link;
     return true;
 }

@@ -309,8 +309,8 @@ int flume_read_begin(struct flume *flume, struct flume_read *ret_read)
         struct kv_txn *txn;
         int err = kv_begin_read(flume->kv, &txn);
         if (err != OK) return err;
-        /* A replaced log is put in place after the commit that emptied its views: if it is the same one before and after the snapshot
-         * was taken, the snapshot cannot speak of another. */
+        /* A replaced log is put in place after the commit that emptied its views: if it is the same one before and
+         * after the snapshot was taken, the snapshot cannot speak of another. */
         if (atomic_load(&flume->log) == log) {
             *ret_read = (struct flume_read){ .flume = flume, .log = log, .txn = txn };
             return OK;

@@ -17,7 +17,7 @@
 #define SYNC_MS 200
 #define SYNC_BYTES ((size_t)256 << 10)
 
-/* ---- the queue ----------------------------------------------------------------------------------------------------- */
+/* ---- the queue -------------------------------------------------------------------------------------------------- */
 
 /* The time of its record may be written meanwhile; a job must count the same when it leaves. */
 static size_t message_bytes(const struct feed_message *message)
@@ -119,7 +119,7 @@ static void job_fail(struct flume *flume, struct flume_append *job, int err)
     job_done(flume, job);
 }
 
-/* ---- a round: all jobs that wait, one append, one sync --------------------------------------------------------------- */
+/* ---- a round: all jobs that wait, one append, one sync ---------------------------------------------------------- */
 
 struct round {
     struct flume *flume;
@@ -267,9 +267,9 @@ static int job_check(struct round *round, struct flume_append *job)
     return OK;
 }
 
-/* ---- may messages be checked? ------------------------------------------------------------------------------------------ */
+/* ---- may messages be checked? ----------------------------------------------------------------------------------- */
 
-/* The view of the chain rule that does not know all durable records yet, or NULL. What is above them is in `pending`. */
+/* The view of the chain rule that does not know all durable records yet, or NULL. What is above is in `pending`. */
 static const struct flume_slot *append_missing(const struct flume *flume)
 {
     static const enum view_id needed[] = { VIEW_feeds, VIEW_messages };
@@ -318,7 +318,7 @@ static void pending_forget(struct flume *flume)
     pending_clear(&flume->pending);
 }
 
-/* ---- the round itself ------------------------------------------------------------------------------------------------ */
+/* ---- the round itself ------------------------------------------------------------------------------------------- */
 
 static int round_read(struct round *round)
 {

@@ -4,7 +4,8 @@
 #include "store/err.h"
 #include "views/flume_internal.h"
 
-/* A slice is what is scanned and applied at once: small enough that appends are served in between and memory stays bounded. */
+/* A slice is what is scanned and applied at once: small enough that appends are served in between and memory stays
+ * bounded. */
 #define SLICE_RECORDS 20000
 #define SLICE_BYTES ((int64_t)16 << 20)
 #define SLICE_RECORDS_LEAST 1024 /* not cut shorter when an append comes */
@@ -66,7 +67,7 @@ int index_reset(struct flume *flume, struct flume_slot *slot, struct log *log, c
     return OK;
 }
 
-/* ---- transactions ------------------------------------------------------------------------------------------------- */
+/* ---- transactions ----------------------------------------------------------------------------------------------- */
 
 int index_txn(struct flume *flume)
 {
@@ -179,7 +180,7 @@ int flume_rebuild(struct flume *flume, const char *name)
     return OK;
 }
 
-/* ---- a batch of scanned records ----------------------------------------------------------------------------------- */
+/* ---- a batch of scanned records --------------------------------------------------------------------------------- */
 
 void batch_free(struct flume_batch *batch)
 {
@@ -225,7 +226,7 @@ static void batch_reset(struct flume_batch *batch)
     batch->count = 0;
 }
 
-/* ---- slices -------------------------------------------------------------------------------------------------------- */
+/* ---- slices ----------------------------------------------------------------------------------------------------- */
 
 struct slice_result {
     int64_t reached; /* the views are applied up to here */
@@ -324,8 +325,8 @@ static bool groups_behind(const struct flume *flume, int64_t head, int64_t *ret_
     return true;
 }
 
-/* One slice for the freshest views, so that they stay fresh, and one for those that are farthest behind, up to where the next ones stand, so that
- * they go on together and read each record once. */
+/* One slice for the freshest views, so that they stay fresh, and one for those that are farthest behind, up to where
+ * the next ones stand, so that they go on together and read each record once. */
 static int index_slices(struct flume *flume, int64_t head, int64_t high, int64_t low, bool *ret_log_is_bad)
 {
     struct slice_result result = { 0 };

@@ -1,7 +1,7 @@
 /* What the files of the flume core share. Nobody else includes this.
  *
- * Threads: members are the indexer's unless they stand under `lock` or are atomic. `lock` is never held while a callback, the
- * log or LMDB is called. */
+ * Threads: members are the indexer's unless they stand under `lock` or are atomic. `lock` is never held while a
+ * callback, the log or LMDB is called. */
 #ifndef VIEWS_FLUME_INTERNAL_H
 #define VIEWS_FLUME_INTERNAL_H
 
@@ -150,8 +150,8 @@ int index_commit(struct flume *flume); /* and shows it to readers; nobody is tol
 /* Throws the open transaction away and remembers why. */
 void index_fail(struct flume *flume, int err, bool retry);
 void index_works_again(struct flume *flume); /* a failure of the views is over */
-bool index_step(struct flume *flume);   /* true = there was something to do */
-void index_finish(struct flume *flume); /* the newest records, and what is not committed yet */
+bool index_step(struct flume *flume);        /* true = there was something to do */
+void index_finish(struct flume *flume);      /* the newest records, and what is not committed yet */
 void index_rebuild_asked(struct flume *flume);
 void batch_free(struct flume_batch *batch);
 

@@ -1,5 +1,5 @@
-/* What was appended but is not in the views yet: the newest message of each such feed, and the ids. A hash table with an undo list, so that a
- * job that turns out bad takes back what it added. One thread. */
+/* What was appended but is not in the views yet: the newest message of each such feed, and the ids. A hash table with
+ * an undo list, so that a job that turns out bad takes back what it added. One thread. */
 #ifndef VIEWS_FLUME_PENDING_H
 #define VIEWS_FLUME_PENDING_H
 

@@ -125,7 +125,8 @@ static int64_t since_highest(struct flume *flume)
     return since;
 }
 
-/* Moves those that are over into `told`, as many as fit. Without a deadline that has passed, only the first ones can be over. Under lock. */
+/* Moves those that are over into `told`, as many as fit. Without a deadline that has passed, only the first ones can
+ * be over. Under lock. */
 static size_t waiters_take(struct flume *flume, int64_t now_ms, int err)
 {
     struct flume_waiters *waiters = &flume->waiters;

@@ -8,7 +8,7 @@
  *   own     the newest in which the field is present at all              -> rule self
  * The three rules, with their sources (npm ssb-social-index 1.2.0, ssb-about 2.0.1, ssb-about-self 1.1.0):
  *   social  the reader's own value if it is known who reads (`reader`), else the target's own value if it gave one (a feed about itself; for a message its author), else the value most assigners agree on, counting
- *           strings and {link} objects (not those with `remove`) by string or link; of equal counts the one that reached the count first, assigners in order of their
+ *           strings and {link} objects (whose link is an id, and not those with `remove`) by string or link; of equal counts the one that reached the count first, assigners in order of their
  *           first value. Where no value can be counted: none.
  *   latest  the newest value by anybody
  *   self    the newest value that the target itself gave (for a message: its author)

@@ -1,6 +1,6 @@
 'use strict'
 // store/canonical and store/feed against the JavaScript engine and the npm packages that define the feed format.
-// SLUICE_TEST_CANON_TOOL names the program built from tests/support/canon_tool.c; SLUICE_SEED repeats a run.
+// SLUICE_TEST_CANON_TOOL names the program built from tests/support/canon_tool.c; SLUICE_TEST_SEED repeats a run.
 
 const { test, before, after } = require('node:test')
 const assert = require('node:assert')
@@ -11,7 +11,7 @@ const ssbKeys = require('ssb-keys')
 const ssbValidate = require('ssb-validate')
 const dataset = require('ssb-validation-dataset')
 
-const seed = Number(process.env.SLUICE_SEED || 20150101) >>> 0
+const seed = Number(process.env.SLUICE_TEST_SEED || 20150101) >>> 0
 const hex = (text) => Buffer.from(text).toString('hex')
 const unhex = (text) => Buffer.from(text, 'hex').toString()
 

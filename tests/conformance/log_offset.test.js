@@ -6,17 +6,14 @@ const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
-const { createRequire } = require('node:module')
 
-const modules = process.env.SLUICE_NODE_MODULES
-const load = modules ? createRequire(path.join(path.resolve(modules), 'x.js')) : require
-const flumelog = load('flumelog-offset')
-const legacy = load('flumelog-offset/legacy')
-const flumecodec = load('flumecodec')
-const pull = load('pull-stream')
+const flumelog = require('flumelog-offset')
+const legacy = require('flumelog-offset/legacy')
+const flumecodec = require('flumecodec')
+const pull = require('pull-stream')
 
 const root = path.join(__dirname, '..', '..')
-const sluice = path.resolve(root, process.env.process.env.SLUICE_TEST_BIN || 'build/sluice')
+const sluice = path.resolve(root, process.env.SLUICE_TEST_BIN || 'build/sluice')
 const widths = { 32: 4, 48: 6, 53: 8 }
 
 let folder

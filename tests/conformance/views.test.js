@@ -161,8 +161,9 @@ const checks = {
     const rows = linkRows(all)
     const counts = new Map()
     for (const row of rows) counts.set(row.dest, (counts.get(row.dest) || 0) + 1)
-    const dest = [...counts].filter(([id, n]) => n > 20 && n < 60 && isMessage(id)).sort((a, b) => b[1] - a[1])[0][0]
+    const dest = [...counts].filter(([id]) => isMessage(id)).sort((a, b) => Math.abs(a[1] - 30) - Math.abs(b[1] - 30))[0][0]
     const wanted = rows.filter((row) => row.dest === dest)
+    assert.ok(wanted.length > 9)
     const sizes = Array.from({ length: wanted.length + 1 }, (_, i) => i + 1)
     await samePages(server, `/messages/${dest}/links`, 'links', wanted, sizes)
     await samePages(server, `/links?dest=${dest}&reverse=true`, 'links', reversed(wanted), sizes)
@@ -176,15 +177,15 @@ const checks = {
   },
 
   // npm ssb-msgs indexes the top level of content only: "rel": REF, {link: REF}, or an array (or what looks like one) of these. There it must
-  // find what we find. It finds less where an array-like object has something falsy in between, and more where a link is no exact reference:
-  // blob links with a query (&id?unbox=…) and suffixes that only ssb-ref's unescaped dot takes.
+  // find what we find. It finds less where an array-like object has something falsy in between and nothing cloaked, and more where a link is no exact reference:
+  // blob links with a query (&id?unbox=…) and suffixes that only ssb-ref's unescaped dot takes. A null in an array makes it throw.
   async 'links of the top level against ssb-msgs'({ server, all }) {
     const rows = await server.pages('/links?limit=1000', 'links')
     const bySeq = new Map()
-    for (const row of rows) if (/^\/[^/]*(\/\d+)?(\/link)?$/.test(row.path)) bySeq.set(row.seq, [...(bySeq.get(row.seq) || []), row.rel + ' ' + row.dest])
+    for (const row of rows) if (/^\/[^/]*(\/\d+)?(\/link)?$/.test(row.path) && !ssbRef.isCloakedMsg(row.dest)) bySeq.set(row.seq, [...(bySeq.get(row.seq) || []), row.rel + ' ' + row.dest])
     let compared = 0
     for (const { record, seq, author, private: encrypted } of all) {
-      if (!author || encrypted) continue
+      if (!author || encrypted || Object.values(record.value.content).some((value) => Array.isArray(value) && value.includes(null))) continue
       const theirs = []
       ssbMsgs.indexLinks(record, (link, rel) => { if (isRef(link.link)) theirs.push(rel + ' ' + link.link) })
       assert.deepStrictEqual((bySeq.get(seq) || []).sort(), theirs.sort(), JSON.stringify(record))
@@ -209,8 +210,6 @@ const checks = {
         for (const field of fields) {
           // an absent "__proto__" or the like is Object.prototype's to that package
           if (field in Object.prototype) continue
-          // an object whose link is no reference: that package does not count it
-          if (said.some((m) => isObject(m.content[field]) && typeof m.content[field].link === 'string' && !isRef(m.content[field].link))) continue
           const theirs = await npm('socialValue', { key: field, dest: target })
           assert.deepStrictEqual(answer[field] ?? null, theirs ?? null, `${target} ${field} for ${reader}`)
           compared++
@@ -360,7 +359,7 @@ const checks = {
       const shown = wanted.map(shownAs)
       await samePages(server, '/log?' + query, 'messages', reverse ? reversed(shown) : shown, [size])
     }
-    assert.ok(hits > 200, `only ${hits} queries matched anything`)
+    assert.ok(hits > 125, `only ${hits} queries matched anything`)
   },
 
   async 'the whole log in pages of any size'({ server, all, random }) {
@@ -440,7 +439,7 @@ const rules = {
     let best
     for (const value of values.values()) {
       const text = typeof value === 'string' ? value : isObject(value) && !truthyRemove(value) ? value.link : undefined
-      if (typeof text !== 'string' || text === '') continue
+      if (typeof text !== 'string' || text === '' || (isObject(value) && !isRef(text.split('?')[0]))) continue
       counts.set(text, (counts.get(text) || 0) + 1)
       if (best === undefined || counts.get(text) > counts.get(best)) best = text
     }

@@ -180,7 +180,7 @@ Test(logs_cut, rubbish_behind_the_last_record_is_cut_and_saved, .timeout = 60)
         size_t len = 1 + dice_roll(&dice, 400);
         if (len == 16) len++; /* zeros with the right end would be a whole frame of no data */
         char where[64];
-        (void)snprintf(where, sizeof where, "rubbish, SLUICE_SEED=%llu", (unsigned long long)dice.seed);
+        (void)snprintf(where, sizeof where, "rubbish, SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
         char *bytes = malloc(sample.len + len);
         cr_assert_not_null(bytes);
         memcpy(bytes, sample.bytes, sample.len);

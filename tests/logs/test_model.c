@@ -22,7 +22,7 @@ struct play {
 };
 
 #define PLAY_ASSERT(play, condition) \
-    cr_assert(condition, "%s, SLUICE_SEED=%llu: " #condition, (play)->rig->kind, (unsigned long long)(play)->dice.seed)
+    cr_assert(condition, "%s, SLUICE_TEST_SEED=%llu: " #condition, (play)->rig->kind, (unsigned long long)(play)->dice.seed)
 
 static void play_append(struct play *play)
 {

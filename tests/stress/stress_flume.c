@@ -1,8 +1,9 @@
 /* Everything that the flume core can do, at once, from many threads: to be run under ThreadSanitizer.
  *
- *     stress_flume [SECONDS]        SLUICE_SEED repeats the choices of a run, as far as threads allow
+ *     stress_flume [SECONDS]        SLUICE_TEST_SEED repeats the choices of a run, as far as threads allow
  *
- * First an owned log with appends, waiters, cancelling, readers and rebuilds; then a followed one that is written and replaced by its owner. */
+ * First an owned log with appends, waiters, cancelling, readers and rebuilds; then a followed one that is written and
+ * replaced by its owner. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ static _Atomic uint64_t appended, reads, asked, told, cancelled, timed_out;
 static void expect(bool ok, const char *what)
 {
     if (ok) return;
-    (void)fprintf(stderr, "stress_flume: %s (SLUICE_SEED=%llu): %s\n", what, (unsigned long long)seed,
+    (void)fprintf(stderr, "stress_flume: %s (SLUICE_TEST_SEED=%llu): %s\n", what, (unsigned long long)seed,
                   err_detail(ERR_IO));
     abort();
 }
@@ -36,7 +37,7 @@ static struct dice dice_of(size_t thread)
     return (struct dice){ .state = seed * 2 + 1 + thread * UINT64_C(0x5851F42D4C957F2D), .seed = seed };
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------- */
+/* ---- threads ---------------------------------------------------------------------------------------------------- */
 
 static void append_some(struct dice *dice)
 {
@@ -187,7 +188,7 @@ static void *owner(void *arg)
     return NULL;
 }
 
-/* ---- runs ------------------------------------------------------------------------------------------------------------ */
+/* ---- runs ------------------------------------------------------------------------------------------------------- */
 
 static void run(void *(*const *threads)(void *), unsigned seconds)
 {

@@ -1,6 +1,7 @@
-/* Requests, waits that end before and after their handler, live streams, clients that vanish, wakes and stops, all at once: to be run under ThreadSanitizer.
+/* Requests, waits that end before and after their handler, live streams, clients that vanish, wakes and stops, all at
+ * once: to be run under ThreadSanitizer.
  *
- *     stress_http [SECONDS]        SLUICE_SEED repeats the choices of a run, as far as threads allow */
+ *     stress_http [SECONDS]        SLUICE_TEST_SEED repeats the choices of a run, as far as threads allow */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ static uint64_t seed;
 static void expect(bool ok, const char *what, const char *text)
 {
     if (ok) return;
-    (void)fprintf(stderr, "stress_http: %s (SLUICE_SEED=%llu): %s\n", what, (unsigned long long)seed, text);
+    (void)fprintf(stderr, "stress_http: %s (SLUICE_TEST_SEED=%llu): %s\n", what, (unsigned long long)seed, text);
     abort();
 }
 

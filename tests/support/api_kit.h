@@ -31,7 +31,7 @@ struct api_ask {
 /* An answer as text: a stream is pulled until it has nothing more now. */
 struct api_told {
     int status;
-    char *body;         /* terminated */
+    char *body; /* terminated */
     struct api_reply reply;
 };
 

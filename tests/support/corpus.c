@@ -112,6 +112,8 @@ static void put_about(struct buf *out, struct dice *dice)
                                           "0",
                                           "7",
                                           "{\"link\":\"ada\"}",
+                                          "{\"link\":\"&AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256\"}",
+                                          "\"&AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256\"",
                                           "{\"link\":\"ada\",\"remove\":true}",
                                           "{\"link\":\"bob\",\"remove\":false}",
                                           "{\"remove\":1}",

@@ -37,7 +37,7 @@ struct corpus_flume {
 void corpus_serve(struct corpus *corpus, struct corpus_flume *ret_served);
 void corpus_serve_texts(const char *const *texts, size_t count, struct corpus_flume *ret_served);
 void corpus_stop(struct corpus_flume *served);
-void corpus_settle(struct corpus_flume *served); /* until the views have all of the log */
+void corpus_settle(struct corpus_flume *served);              /* until the views have all of the log */
 void corpus_delete(struct corpus_flume *served, int64_t seq); /* zeros over the record, as flumelog-offset does */
 
 /* ---- views without a flume --------------------------------------------------------------------------------------- */

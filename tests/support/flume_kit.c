@@ -110,7 +110,7 @@ bool kit_view_is_true(struct flume *flume, const char *name)
     return ok;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
 
 void kit_on_event(void *ctx, enum flume_event event)
 {
@@ -145,7 +145,7 @@ struct flume *kit_open(const struct flume_options *options)
     return flume;
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ---------------------------------------------------------------------------------------------------- */
 
 struct bell {
     pthread_mutex_t lock;
@@ -199,7 +199,7 @@ bool kit_until(bool (*test)(void *ctx), void *ctx)
     return false;
 }
 
-/* ---- appending ------------------------------------------------------------------------------------------------------- */
+/* ---- appending -------------------------------------------------------------------------------------------------- */
 
 static void append_done(struct flume_append *job)
 {
@@ -236,7 +236,7 @@ int kit_append_messages(struct flume *flume, struct feed_message *messages, size
     return err;
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------------------- */
+/* ---- messages --------------------------------------------------------------------------------------------------- */
 
 void kit_author_make(struct kit_author *author, uint8_t number)
 {

@@ -1,4 +1,5 @@
-/* A server of doors and HTTP in the test's own process, on a port of its own, with routes of the test's; and a client that sends raw bytes. */
+/* A server of doors and HTTP in the test's own process, on a port of its own, with routes of the test's; and a client
+ * that sends raw bytes. */
 #ifndef TESTS_HTTP_KIT_H
 #define TESTS_HTTP_KIT_H
 
@@ -27,7 +28,8 @@ void http_kit_send(int fd, const char *text);
 /* Reads until `until` was seen, the connection ends, or `ms` have passed. Terminated; the caller frees. */
 char *http_kit_read(int fd, const char *until, int ms);
 
-/* One request on a connection of its own, the answer up to its end. `text` has to ask for Connection: close. The caller frees. */
+/* One request on a connection of its own, the answer up to its end. `text` has to ask for Connection: close. The
+ * caller frees. */
 char *http_kit_ask(const struct http_kit *kit, const char *text);
 
 /* The status of an answer, 0 if it is none. */

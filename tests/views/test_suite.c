@@ -16,8 +16,8 @@ struct suite {
     struct view view;
 };
 
-#define SUITE_ASSERT(suite, condition)                                                         \
-    cr_assert(condition, "view %s, SLUICE_SEED=%llu: " #condition " (%s)", (suite)->ops->name, \
+#define SUITE_ASSERT(suite, condition)                                                              \
+    cr_assert(condition, "view %s, SLUICE_TEST_SEED=%llu: " #condition " (%s)", (suite)->ops->name, \
               (unsigned long long)(suite)->dice.seed, err_detail(OK))
 
 static void suite_open_view(struct suite *suite)

@@ -12,7 +12,8 @@
 static int load(enum config_command command, struct config *config, char **words)
 {
     int count = 0;
-    while (words[count] != NULL) count++;
+    while (words[count] != NULL)
+        count++;
     return config_load(command, count, words, config);
 }
 
@@ -208,7 +209,8 @@ Test(config, help_is_given_whatever_the_environment_holds)
 Test(config, line_wins_over_environment_over_file)
 {
     struct config config;
-    char *path = temp_file("{\"data\": \"file\", \"port-file\": \"file\", \"views\": \"file\", \"listen\": [\"file:1\"]}");
+    char *path =
+        temp_file("{\"data\": \"file\", \"port-file\": \"file\", \"views\": \"file\", \"listen\": [\"file:1\"]}");
     setenv("SLUICE_CONFIG", path, 1);
     setenv("SLUICE_DATA", "environment", 1);
     setenv("SLUICE_PORT_FILE", "environment", 1);
@@ -273,7 +275,8 @@ Test(config, absent_file_is_an_error)
 Test(config, default_views_depend_on_the_path_of_the_log)
 {
     setenv("XDG_DATA_HOME", "/data/home", 1);
-    char *a = config_default_views("/nowhere/.ssb/flume/log.offset"), *b = config_default_views("/other/flume/log.offset");
+    char *a = config_default_views("/nowhere/.ssb/flume/log.offset"),
+         *b = config_default_views("/other/flume/log.offset");
     cr_assert_eq(strncmp(a, "/data/home/sluice/flume-log.offset-", 35), 0, "%s", a);
     cr_assert_str_neq(a, b);
     cr_assert_eq(strlen(a), 35 + 16);

@@ -40,7 +40,8 @@ Test(metrics, every_member_of_the_list_is_printed_once)
     struct buf out;
     const char *text = print(&metrics, &out);
     size_t types = 0, members = 0;
-    for (const char *at = text; (at = strstr(at, "# TYPE sluice_")) != NULL; at++) types++;
+    for (const char *at = text; (at = strstr(at, "# TYPE sluice_")) != NULL; at++)
+        types++;
 #define COUNT(name, kind, help) members++;
     METRICS_LIST(COUNT)
 #undef COUNT

@@ -15,7 +15,7 @@
 
 static uint64_t random_seed(void)
 {
-    const char *text = getenv("SLUICE_SEED");
+    const char *text = getenv("SLUICE_TEST_SEED");
     return text == NULL ? 20150101 : strtoull(text, NULL, 10);
 }
 
@@ -201,8 +201,8 @@ Test(canonical, every_number_reads_back_as_itself)
         const char *end;
         size_t len = canonical_number(value, text);
         text[len] = '\0';
-        cr_assert(canonical_number_read(text, &again, &end), "%s (SLUICE_SEED=%" PRIu64 ")", text, seed);
-        cr_assert(again == value && end == text + len, "%a printed as %s (SLUICE_SEED=%" PRIu64 ")", value, text, seed);
+        cr_assert(canonical_number_read(text, &again, &end), "%s (SLUICE_TEST_SEED=%" PRIu64 ")", text, seed);
+        cr_assert(again == value && end == text + len, "%a printed as %s (SLUICE_TEST_SEED=%" PRIu64 ")", value, text, seed);
     }
 }
 

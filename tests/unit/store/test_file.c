@@ -118,8 +118,8 @@ Test(file, a_window_answers_what_the_file_holds_anywhere)
             size_t at = dice_roll(&dice, total + 10);
             const uint8_t *got;
             int answer = file_window_get(window, (int64_t)at, n, &got);
-            cr_assert_eq(answer, at + n <= total, "SLUICE_SEED=%llu", (unsigned long long)dice.seed);
-            cr_assert(answer == 0 || memcmp(got, bytes + at, n) == 0, "SLUICE_SEED=%llu",
+            cr_assert_eq(answer, at + n <= total, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
+            cr_assert(answer == 0 || memcmp(got, bytes + at, n) == 0, "SLUICE_TEST_SEED=%llu",
                       (unsigned long long)dice.seed);
         }
         const uint8_t *got;

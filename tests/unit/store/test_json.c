@@ -296,7 +296,7 @@ Test(json, what_is_no_json_number_is_refused)
 
 Test(json, random_decimals_are_what_strtod_says)
 {
-    const char *given = getenv("SLUICE_SEED");
+    const char *given = getenv("SLUICE_TEST_SEED");
     unsigned seed = given != NULL ? (unsigned)strtoul(given, NULL, 10) : 1, state = seed;
     for (int i = 0; i < 200000; i++) {
         char s[64];

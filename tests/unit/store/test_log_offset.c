@@ -808,7 +808,7 @@ Test(log_offset, survives_any_bytes)
         if (open_code(follow, LOG_CODEC_AUTO, &log) != OK) continue;
         int64_t forward = count(log, false);
         int64_t reverse = count(log, true);
-        cr_assert(forward == reverse || forward == ERR_CORRUPT || reverse == ERR_CORRUPT, "SLUICE_SEED=%llu",
+        cr_assert(forward == reverse || forward == ERR_CORRUPT || reverse == ERR_CORRUPT, "SLUICE_TEST_SEED=%llu",
                   (unsigned long long)dice.seed);
         for (int64_t seq = 0; seq < 1900; seq++)
             (void)get_code(log, seq);

@@ -569,7 +569,7 @@ static void damage(struct random *r)
 
 Test(message, random_records_are_what_jansson_says)
 {
-    const char *given = getenv("SLUICE_SEED");
+    const char *given = getenv("SLUICE_TEST_SEED");
     unsigned seed = given != NULL ? (unsigned)strtoul(given, NULL, 10) : 1;
     struct random r = { .state = seed };
     size_t refs = 0, judged = 0;
@@ -579,7 +579,7 @@ Test(message, random_records_are_what_jansson_says)
         buf_reset(&r.text);
         put_record(&r);
         cr_assert_eq(r.text.err, OK);
-        snprintf(about, sizeof about, "SLUICE_SEED=%u, round %d", seed, round);
+        snprintf(about, sizeof about, "SLUICE_TEST_SEED=%u, round %d", seed, round);
         must_agree(r.text.data, r.text.len, about);
         refs += message.ref_count;
         judged += message.value.data != NULL;

@@ -262,7 +262,7 @@ Test(ref, equal_looks_at_kind_and_bytes)
 
 Test(ref, random_bytes_survive_all_three_forms)
 {
-    const char *given = getenv("SLUICE_SEED");
+    const char *given = getenv("SLUICE_TEST_SEED");
     unsigned seed = given != NULL ? (unsigned)strtoul(given, NULL, 10) : 1, state = seed;
     for (int round = 0; round < 20000; round++) {
         static const uint8_t kinds[] = { REF_MESSAGE, REF_CLOAKED, REF_FEED, REF_FEED_SHA256, REF_BLOB };

@@ -81,7 +81,7 @@ static int append(struct feed_message *first, size_t n, struct flume_append *ret
     return kit_append_messages(flume, first, n, seqs, ret_job);
 }
 
-/* ---- any values ---------------------------------------------------------------------------------------------------- */
+/* ---- any values ------------------------------------------------------------------------------------------------- */
 
 Test(append_any, a_strong_append_is_synced_and_a_relaxed_one_soon)
 {
@@ -323,7 +323,7 @@ Test(append_any, a_bad_job_leaves_nothing_for_its_neighbour)
     cr_assert_eq(memcmp(record.value.data, value.data, value.len), 0);
 }
 
-/* ---- messages --------------------------------------------------------------------------------------------------------- */
+/* ---- messages --------------------------------------------------------------------------------------------------- */
 
 static void check_stored(const struct feed_message *message, int64_t seq)
 {

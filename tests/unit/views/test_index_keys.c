@@ -56,7 +56,7 @@ Test(index_keys, sorts_by_bytes)
     cr_assert_eq(index_keys_sort(&keys, &order), OK);
     for (size_t i = 1; i < keys.count; i++)
         cr_assert(compare(index_keys_get(&keys, order[i - 1].id), index_keys_get(&keys, order[i].id)) < 0,
-                  "SLUICE_SEED=%llu", (unsigned long long)dice.seed);
+                  "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
     free(order);
     index_keys_free(&keys);
 }
@@ -82,6 +82,6 @@ Test(index_keys, radix_sort_keeps_equal_ones_in_order)
     for (size_t i = 1; i < 2000; i++)
         cr_assert(items[i - 1].prefix < items[i].prefix ||
                       (items[i - 1].prefix == items[i].prefix && items[i - 1].id < items[i].id),
-                  "SLUICE_SEED=%llu", (unsigned long long)dice.seed);
+                  "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
     index_radix_sort(items, spare, 0);
 }

@@ -78,7 +78,7 @@ Test(index_registers, keep_the_best_offer_whatever_the_batches)
         (void)read_slots(&store, table, key_of(name), slots);
         for (size_t slot = 0; slot < 2; slot++)
             cr_assert(slots[slot].seq == model[i][slot].seq && slots[slot].order == model[i][slot].order,
-                      "SLUICE_SEED=%llu", (unsigned long long)dice.seed);
+                      "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
     }
     register_batch_free(batch);
     corpus_kv_close(&store);

@@ -17,8 +17,9 @@ struct play {
     bool deleted[RECORDS];
 };
 
-#define PLAY_ASSERT(play, condition) \
-    cr_assert(condition, "SLUICE_SEED=%llu: " #condition " (%s)", (unsigned long long)(play)->dice.seed, err_detail(OK))
+#define PLAY_ASSERT(play, condition)                                                                          \
+    cr_assert(condition, "SLUICE_TEST_SEED=%llu: " #condition " (%s)", (unsigned long long)(play)->dice.seed, \
+              err_detail(OK))
 
 static void play_open(struct play *play)
 {

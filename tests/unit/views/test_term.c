@@ -81,7 +81,7 @@ Test(term, none_begins_another_one_and_equal_ones_come_of_equal_strings)
         struct term a = term_of(left, left_len), b = term_of(right, right_len);
         bool same = left_len == right_len && memcmp(left, right, left_len) == 0;
         size_t len = a.len < b.len ? a.len : b.len;
-        cr_assert_eq(term_equal(&a, &b), same, "SLUICE_SEED=%llu", (unsigned long long)dice.seed);
-        cr_assert_eq(memcmp(a.bytes, b.bytes, len) == 0, same, "SLUICE_SEED=%llu", (unsigned long long)dice.seed);
+        cr_assert_eq(term_equal(&a, &b), same, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
+        cr_assert_eq(memcmp(a.bytes, b.bytes, len) == 0, same, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
     }
 }

@@ -32,7 +32,7 @@ struct play {
 };
 
 #define PLAY_ASSERT(play, condition) \
-    cr_assert(condition, "SLUICE_SEED=%llu: " #condition, (unsigned long long)(play)->dice.seed)
+    cr_assert(condition, "SLUICE_TEST_SEED=%llu: " #condition, (unsigned long long)(play)->dice.seed)
 
 /* ---- the model ---------------------------------------------------------------------------------------------- */
 
@@ -126,10 +126,12 @@ static const struct given *model_find(const struct play *play, const struct ref 
 static bool model_vote(const struct given *given, char text[TEXT_MAX])
 {
     struct slice value = given->value;
-    if (value.data[0] == '{' && (json_find(value, "link", &value) != 1 || removes(given))) return false;
+    bool object = value.data[0] == '{';
+    struct ref ref;
+    if (object && (json_find(value, "link", &value) != 1 || removes(given))) return false;
     if (!json_is_string(value) || !json_truthy(value)) return false;
     text_of(value, text);
-    return true;
+    return !object || ref_parse(text, strcspn(text, "?"), &ref) == OK;
 }
 
 struct voter {
@@ -399,15 +401,28 @@ static void story_expect(struct story *story, enum about_rule rule, const char *
               (int)value.value.len, value.value.data, expected);
 }
 
+#define PICTURE "&AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256"
+
+Test(view_about, an_object_whose_link_is_no_id_has_no_vote)
+{
+    struct story story = { 0 };
+    story_say(&story, 1, "\"name\":{\"link\":\"bob\"}");
+    story_say(&story, 2, "\"name\":{\"link\":\"bob\"}");
+    story_say(&story, 3, "\"name\":{\"link\":\"" PICTURE "?unbox=x\"}");
+    story_tell(&story);
+    story_expect(&story, ABOUT_SOCIAL, "\"" PICTURE "?unbox=x\"");
+    story_end(&story);
+}
+
 Test(view_about, most_agree_and_of_a_tie_the_first_to_reach_it_wins)
 {
     struct story story = { 0 };
     story_say(&story, 1, "\"name\":\"ada\"");
-    story_say(&story, 2, "\"name\":\"bob\"");
-    story_say(&story, 3, "\"name\":{\"link\":\"bob\"}");
+    story_say(&story, 2, "\"name\":\"" PICTURE "\"");
+    story_say(&story, 3, "\"name\":{\"link\":\"" PICTURE "\"}");
     story_say(&story, 4, "\"name\":\"ada\"");
     story_tell(&story);
-    story_expect(&story, ABOUT_SOCIAL, "\"bob\"");
+    story_expect(&story, ABOUT_SOCIAL, "\"" PICTURE "\"");
     story_expect(&story, ABOUT_LATEST, "\"ada\"");
     story_expect(&story, ABOUT_SELF, "none");
     story_end(&story);

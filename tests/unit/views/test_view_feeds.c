@@ -18,7 +18,7 @@ struct play {
 };
 
 #define PLAY_ASSERT(play, condition) \
-    cr_assert(condition, "SLUICE_SEED=%llu: " #condition, (unsigned long long)(play)->dice.seed)
+    cr_assert(condition, "SLUICE_TEST_SEED=%llu: " #condition, (unsigned long long)(play)->dice.seed)
 
 static void play_open(struct play *play)
 {
@@ -146,7 +146,7 @@ Test(view_feeds, a_deleted_message_gives_way_to_the_next_of_its_sequence)
     size_t count = naive_feed(&play, &id, feed), i = 0;
     while (i + 1 < count && feed[i].sequence != feed[i + 1].sequence)
         i++;
-    cr_assert_lt(i + 1, count, "SLUICE_SEED=%llu gives no fork", (unsigned long long)play.dice.seed);
+    cr_assert_lt(i + 1, count, "SLUICE_TEST_SEED=%llu gives no fork", (unsigned long long)play.dice.seed);
     corpus_delete(&play.served, feed[i].seq);
     PLAY_ASSERT(&play, feeds_get(&play.read, &id, feed[i].sequence, &record) == OK);
     PLAY_ASSERT(&play, record.seq == feed[i + 1].seq);

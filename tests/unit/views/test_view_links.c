@@ -63,7 +63,7 @@ Test(view_links, counts_and_rows_are_those_of_a_loop)
         cr_assert_eq(links_filter(&query, &filter), OK);
         uint64_t expected = naive(&corpus, &query, &filter, &fits);
         cr_assert_eq(links_count(&read, &query, &count), OK);
-        cr_assert(count == expected && fits, "SLUICE_SEED=%llu, round %d", (unsigned long long)dice.seed, round);
+        cr_assert(count == expected && fits, "SLUICE_TEST_SEED=%llu, round %d", (unsigned long long)dice.seed, round);
     }
     flume_read_end(&read);
     corpus_stop(&served);

@@ -16,7 +16,7 @@ struct play {
 };
 
 #define PLAY_ASSERT(play, condition) \
-    cr_assert(condition, "SLUICE_SEED=%llu: " #condition, (unsigned long long)(play)->dice.seed)
+    cr_assert(condition, "SLUICE_TEST_SEED=%llu: " #condition, (unsigned long long)(play)->dice.seed)
 
 static int64_t naive(const struct play *play, const struct ref *id)
 {

@@ -41,15 +41,15 @@ Test(view_types, names_counts_and_newest_are_those_of_a_loop)
             count++;
             newest = corpus.records[i].seq;
         }
-        cr_assert(count == found.count && newest == found.seq, "SLUICE_SEED=%llu: %.*s", (unsigned long long)dice.seed,
-                  (int)name.len, name.data);
+        cr_assert(count == found.count && newest == found.seq, "SLUICE_TEST_SEED=%llu: %.*s",
+                  (unsigned long long)dice.seed, (int)name.len, name.data);
         sum += count;
         if (name.len > 0) memcpy(after, name.data, name.len);
         last = (struct slice){ after, name.len };
     }
     for (size_t i = 0; i < RECORDS; i++)
         typed += type_of(&corpus, i).data != NULL;
-    cr_assert_eq(sum, typed, "SLUICE_SEED=%llu", (unsigned long long)dice.seed);
+    cr_assert_eq(sum, typed, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
     buf_free(&name);
     flume_read_end(&read);
     corpus_stop(&served);

@@ -1,0 +1,389 @@
+'use strict'
+// Every limit that can be set: what stands at it is served, what goes one past it is told so, and room that is given back can be used again.
+const test = require('node:test')
+const assert = require('node:assert')
+const http = require('node:http')
+const net = require('node:net')
+const { Server, generate, importLines, run, until } = require('../support/sluice')
+const { connect } = require('../support/socket')
+
+const lines = generate(120, '--seed', '41', '--authors', '6')
+const records = lines.map((line) => JSON.parse(line))
+const NDJSON = { Accept: 'application/x-ndjson' }
+const OLD = 100
+
+const started = (t, ...args) => Server.start(t, ['--data', importLines(t, lines.slice(0, OLD)), ...args])
+
+function isProblem(res, status, type) {
+  assert.strictEqual(res.status, status, res.text)
+  assert.match(res.headers['content-type'], /^application\/problem\+json/)
+  assert.strictEqual(res.json.status, status)
+  assert.match(res.json.type, type)
+}
+
+// A connection of its own that says what it is told to: { text, ended, ms() }.
+function raw(t, server, text = '', options = {}) {
+  const began = Date.now()
+  const client = { text: '', ended: false, error: null, socket: net.connect({ port: server.port, host: '127.0.0.1', ...options }) }
+  client.socket.setEncoding('utf8')
+  client.socket.on('data', (data) => { client.text += data })
+  client.socket.on('error', (err) => { client.error = err })
+  client.socket.on('close', () => { client.ended = true; client.ms = Date.now() - began })
+  client.socket.write(text)
+  client.until = (check, what, timeout) => until(() => check(client), () => `${what}; it said ${JSON.stringify(client.text.slice(0, 300))}, ended ${client.ended}`, timeout)
+  t.after(() => client.socket.destroy())
+  return client
+}
+
+const HEAD = (target) => `GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+const answered = (client) => client.text.startsWith('HTTP/1.1 200')
+
+// ---- requests
+
+test('body-max: a body at the limit is taken, also in chunks; one byte more is 413', async (t) => {
+  const server = await started(t, '--body-max', '4096', '--accept', 'any')
+  const text = (n) => JSON.stringify('x'.repeat(n - 2))
+  const chunked = (body) => server.request('/log', { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' } })
+  for (const post of [(body) => server.post('/log', body), chunked]) {
+    assert.strictEqual((await post(text(4096))).status, 201)
+    isProblem(await post(text(4097)), 413, /too-large/)
+    isProblem(await post(text(40000)), 413, /too-large/)
+  }
+  assert.strictEqual((await server.pages('/log?limit=1000', 'messages')).length, OLD + 2)
+  assert.strictEqual((await server.request('/healthz')).status, 200)
+})
+
+test('body-max: a client that never stops sending is cut off', async (t) => {
+  const server = await started(t, '--body-max', '4096')
+  const client = raw(t, server, 'POST /log HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n')
+  const chunk = (1 << 16).toString(16) + '\r\n' + 'x'.repeat(1 << 16) + '\r\n'
+  let sent = 0
+  while (!client.ended && sent < 256) {
+    sent++
+    if (!client.socket.write(chunk)) await until(() => client.ended || !client.socket.writableNeedDrain, 'room to send')
+  }
+  assert.ok(client.ended && sent < 256, `${sent} chunks were taken`)
+  assert.strictEqual((await server.request('/healthz')).status, 200)
+})
+
+test('batch-max: as many messages as that, and not one more', async (t) => {
+  const server = await started(t, '--batch-max', '5')
+  const batch = (from, to) => server.post('/log', records.slice(from, to).map((r) => JSON.stringify(r.value)).join('\n'), { 'Content-Type': 'application/x-ndjson' })
+  isProblem(await batch(OLD, OLD + 6), 413, /too-large/)
+  assert.strictEqual((await server.pages('/log?limit=1000', 'messages')).length, OLD)
+  assert.strictEqual((await batch(OLD, OLD + 5)).status, 201)
+})
+
+test('target-max: a target at the limit is read, one byte more is 414', async (t) => {
+  for (const [max, ...args] of [[8192], [256, '--target-max', '256'], [16384, '--target-max', '16K']]) {
+    const server = await started(t, ...args)
+    const target = (n) => '/types?gt=' + 'x'.repeat(n - 10)
+    assert.strictEqual((await server.request(target(max))).status, 200, String(max))
+    const over = await server.request(target(max + 1))
+    assert.strictEqual(over.status, 414, over.text.slice(0, 200))
+    assert.strictEqual(await connect(t, server.ws + '/live?type=' + 'x'.repeat(max - 11)).status, 101, String(max))
+    assert.strictEqual(await connect(t, server.ws + '/live?type=' + 'x'.repeat(max - 10)).status, 414, String(max))
+    assert.strictEqual((await server.request(target(max * 3))).status, 414)
+  }
+})
+
+test('header fields of more than there is room for are 431, as many as browsers send are fine', async (t) => {
+  const server = await started(t)
+  assert.strictEqual((await server.request('/log?limit=1', { headers: { Cookie: 'x'.repeat(4000), 'X-More': 'y'.repeat(4000) } })).status, 200)
+  for (const headers of [{ Cookie: 'x'.repeat(100000) }, Object.fromEntries(Array.from({ length: 900 }, (_, i) => ['X-Field-' + i, 'z'.repeat(60)]))]) {
+    assert.strictEqual((await server.request('/log?limit=1', { headers })).status, 431)
+  }
+  const socket = connect(t, server.ws + '/live', { headers: { Cookie: 'x'.repeat(100000) } })
+  assert.strictEqual(await socket.status, 431)
+  assert.strictEqual((await server.request('/healthz')).status, 200)
+})
+
+test('query parameters past the most that are read are a mistake, not ignored', async (t) => {
+  const server = await started(t)
+  for (const n of [24, 25, 500]) {
+    const res = await server.request('/log?' + Array.from({ length: n }, (_, i) => `p${i}=1`).join('&'))
+    assert.strictEqual(res.status, 400, `${n}: ${res.text}`)
+  }
+})
+
+test('limit-max: a page of as many rows as that, and none of more; lines have no such limit', async (t) => {
+  const server = await started(t, '--limit-max', '20')
+  for (const target of ['/log', '/links', '/feeds', '/types', '/feeds/' + records[0].value.author]) {
+    assert.strictEqual((await server.request(target + '?limit=20')).status, 200, target)
+    isProblem(await server.request(target + '?limit=21'), 400, /bad-parameter/)
+  }
+  // the default page is no larger than the largest
+  assert.strictEqual((await server.get('/log')).messages.length, 20)
+  const { text } = await server.request('/log?limit=90', { headers: NDJSON })
+  assert.strictEqual(text.trimEnd().split('\n').length, 90)
+})
+
+// ---- connections
+
+test('connections-max: one connection more is turned away with the reason, and let in when another has gone', async (t) => {
+  const server = await started(t, '--connections-max', '4')
+  const open = Array.from({ length: 4 }, () => raw(t, server, HEAD('/healthz')))
+  for (const client of open) await client.until(answered, 'the answer')
+  const fifth = raw(t, server)
+  await fifth.until((c) => c.ended, 'the end of the fifth')
+  assert.match(fifth.text, /^HTTP\/1\.1 503 /)
+  assert.match(fifth.text, /"detail":"[^"]*too many connections/)
+  assert.strictEqual(await connect(t, server.ws + '/live').status === 101, false)
+  open[0].socket.end()
+  await until(async () => {
+    const again = raw(t, server, HEAD('/healthz'))
+    await again.until((c) => c.ended || answered(c), 'an answer')
+    again.socket.destroy()
+    return answered(again)
+  }, 'room for another one')
+})
+
+test('connections-per-address: another address is still let in', async (t) => {
+  const server = await started(t, '--connections-per-address', '3')
+  const open = Array.from({ length: 2 }, () => raw(t, server, HEAD('/healthz')))
+  for (const client of open) await client.until(answered, 'the answer')
+  const socket = connect(t, server.ws + '/live')
+  assert.strictEqual(await socket.status, 101)
+  const over = raw(t, server)
+  await over.until((c) => c.ended, 'the end of the fourth')
+  assert.match(over.text, /^HTTP\/1\.1 503 .*address/s)
+  const other = raw(t, server, HEAD('/healthz'), { localAddress: '127.0.0.2' })
+  await other.until(answered, 'the answer to another address')
+  // a WebSocket gives its place back as well
+  socket.socket.terminate()
+  await until(async () => {
+    const again = raw(t, server, HEAD('/healthz'))
+    await again.until((c) => c.ended || answered(c), 'an answer')
+    again.socket.destroy()
+    return answered(again)
+  }, 'room for another one')
+})
+
+test('many connections that come and go leave nothing behind', async (t) => {
+  const server = await started(t, '--connections-max', '8')
+  for (let i = 0; i < 60; i++) {
+    const kind = i % 4
+    if (kind === 0) {
+      const client = connect(t, server.ws + '/live?old=false')
+      await until(() => client.synced() || client.failed, 'sync')
+      client.socket.terminate()
+    } else {
+      const client = raw(t, server, kind === 1 ? 'GET /lo' : HEAD(kind === 2 ? '/log?limit=1000' : '/healthz'))
+      if (kind === 2) await client.until((c) => c.text.length > 0, 'some bytes')
+      client.socket.destroy()
+    }
+  }
+  const open = []
+  await until(async () => {
+    while (open.length < 8) {
+      const client = raw(t, server, HEAD('/healthz'))
+      await client.until((c) => c.ended || answered(c), 'an answer')
+      if (!answered(client)) return false
+      open.push(client)
+    }
+    return true
+  }, () => `all eight places, there are ${open.length}`)
+})
+
+// ---- time
+
+test('header-timeout: a head that does not come in time ends its connection with 408, a silent one ends too', async (t) => {
+  const server = await started(t, '--header-timeout', '1', '--idle-timeout', '30')
+  const slow = ['GET /log?limit=1 HT', 'GET /log HTTP/1.1\r\nHost: localhost\r\nX-Slow: ',
+    'GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhl'].map((text) => raw(t, server, text))
+  const silent = raw(t, server)
+  // a byte now and then is no head either
+  const dripping = raw(t, server, 'GET / HTTP/1.1\r\nHost: localhost\r\nX-Drip: ')
+  const drip = setInterval(() => dripping.ended || dripping.socket.write('x'), 50)
+  t.after(() => clearInterval(drip))
+  const begun = raw(t, server, HEAD('/healthz'))
+  for (const client of slow) {
+    await client.until((c) => c.ended, 'the end', 10000)
+    assert.match(client.text, /^HTTP\/1\.1 408 /)
+    assert.ok(client.ms >= 900, `${client.ms} ms`)
+  }
+  await silent.until((c) => c.ended, 'the end of the silent one', 10000)
+  await dripping.until((c) => c.ended, 'the end of the dripping one', 10000)
+  assert.match(dripping.text, /^HTTP\/1\.1 408 /)
+  // who asked in time stays
+  await begun.until(answered, 'the answer')
+  assert.ok(!begun.ended)
+})
+
+test('idle-timeout: a connection without requests ends, one with a stream or a socket on it does not', async (t) => {
+  const server = await started(t, '--idle-timeout', '1', '--heartbeat', '1')
+  const stream = await server.lines('/log?live=true&gt=' + (await server.get('/log?reverse=true&limit=1')).messages[0].seq)
+  const socket = connect(t, server.ws + '/live?old=false')
+  await socket.until((c) => c.synced(), 'sync')
+  const idle = raw(t, server, HEAD('/healthz'))
+  await idle.until((c) => c.ended, 'the end', 10000)
+  assert.ok(answered(idle))
+  assert.ok(idle.ms >= 900 && idle.ms < 8000, `${idle.ms} ms`)
+  // a whole round of it more
+  const second = raw(t, server, HEAD('/healthz'))
+  await second.until((c) => c.ended, 'the end', 10000)
+  assert.strictEqual(stream.ended, false)
+  assert.strictEqual(socket.closed, null)
+  assert.strictEqual((await server.post('/log', JSON.stringify(records[OLD].value))).status, 201)
+  await stream.until((s) => s.lines.some((line) => line.includes(records[OLD].key)), 'the record on the stream')
+  await socket.until((c) => c.records().length === 1, 'the record on the socket')
+  stream.close()
+})
+
+test('wait-timeout: who waits for what does not come is told to try again', async (t) => {
+  for (const [seconds, least, most] of [[0, 0, 3000], [1, 900, 8000]]) {
+    const server = await started(t, '--wait-timeout', String(seconds))
+    for (const target of ['/types?after=999999999', '/log?type=post&after=999999999', `/feeds/${records[0].value.author}?after=999999999`]) {
+      const began = Date.now()
+      const res = await server.request(target)
+      isProblem(res, 503, /not-ready/)
+      assert.ok(Number(res.headers['retry-after']) > 0, target)
+      const ms = Date.now() - began
+      assert.ok(ms >= least && ms < most, `${target}: ${ms} ms`)
+      if (seconds > 0) break
+    }
+    assert.strictEqual((await server.request('/types')).status, 200)
+  }
+})
+
+test('heartbeat: a quiet stream shows signs of life that are no rows', async (t) => {
+  const server = await started(t, '--heartbeat', '1')
+  const head = (await server.get('/log?reverse=true&limit=1')).messages[0].seq
+  const beats = { ndjson: '', sse: '' }
+  for (const [name, accept] of [['ndjson', 'application/x-ndjson'], ['sse', 'text/event-stream']]) {
+    const req = http.get({ port: server.port, host: '127.0.0.1', path: '/log?live=true&gt=' + head, headers: { Accept: accept }, agent: false },
+      (res) => res.setEncoding('utf8').on('data', (data) => { beats[name] += data }).on('error', () => {}))
+    req.on('error', () => {})
+    t.after(() => req.destroy())
+  }
+  await until(() => beats.ndjson !== '' && beats.sse.includes('\n:'), () => `signs of life: ${JSON.stringify(beats)}`, 10000)
+  assert.match(beats.ndjson, /^\n+$/)
+  assert.match(beats.sse, /^(:[^\n]*\n+|retry: \d+\n+)+$/)
+})
+
+test('heartbeat: a quiet socket is pinged', async (t) => {
+  const server = await started(t, '--heartbeat', '1')
+  const client = connect(t, server.ws + '/live?old=false')
+  let pings = 0
+  client.socket.on('ping', () => pings++)
+  await until(() => pings > 1, () => `pings, there are ${pings}`, 10000)
+  assert.strictEqual(client.frames.length, 1)
+  assert.strictEqual(client.closed, null)
+})
+
+// ---- streams and sockets
+
+test('streams-max: a live stream more is 503; pages are still answered; a place that is free again is given', async (t) => {
+  const server = await started(t, '--streams-max', '3', '--heartbeat', '1')
+  const open = []
+  for (let i = 0; i < 3; i++) open.push(await server.lines('/log?live=true&type=none', i % 2 ? NDJSON : { Accept: 'text/event-stream' }))
+  for (const stream of open) assert.strictEqual(stream.status, 200)
+  isProblem(await server.request('/log?live=true', { headers: NDJSON }), 503, /overloaded/)
+  assert.strictEqual((await server.request('/log?limit=3', { headers: NDJSON })).text.trimEnd().split('\n').length, 3)
+  open[1].close()
+  await until(async () => {
+    const stream = await server.lines('/log?live=true&type=none')
+    stream.close()
+    return stream.status === 200
+  }, 'room for another stream')
+})
+
+test('sockets-max: a WebSocket more is 503, and let in when another has gone', async (t) => {
+  const server = await started(t, '--sockets-max', '3')
+  const open = Array.from({ length: 3 }, () => connect(t, server.ws + '/live?old=false'))
+  for (const client of open) assert.strictEqual(await client.status, 101)
+  assert.strictEqual(await connect(t, server.ws + '/live').status, 503)
+  assert.strictEqual((await server.request('/healthz')).status, 200)
+  open[1].socket.close()
+  await until(async () => {
+    const client = connect(t, server.ws + '/live')
+    const status = await client.status
+    client.socket.terminate()
+    return status === 101
+  }, 'room for another socket')
+})
+
+test('frame-max: a message at the limit is read, also in pieces; one byte more closes with 1009', async (t) => {
+  const server = await started(t, '--frame-max', '2048')
+  const op = (n) => {
+    const text = '{"op":"sub","id":"a","limit":1,"live":false}'
+    return text + ' '.repeat(n - text.length)
+  }
+  for (const pieces of [false, true]) {
+    const send = (client, text) => {
+      if (!pieces) return client.socket.send(text)
+      client.socket.send(text.slice(0, 1000), { fin: false })
+      client.socket.send(text.slice(1000, 1500), { fin: false })
+      client.socket.send(text.slice(1500), { fin: true })
+    }
+    const client = connect(t, server.ws + '/live?subscribe=false')
+    await client.opened
+    send(client, op(2048))
+    await client.until((c) => c.records('a').length === 1, 'the record')
+    assert.strictEqual(client.closed, null)
+    send(client, op(2049))
+    await client.until((c) => c.closed !== null, 'the close')
+    assert.strictEqual(client.closed, 1009)
+  }
+})
+
+test('subscriptions-max: a place that is free again is given', async (t) => {
+  const server = await started(t, '--subscriptions-max', '3')
+  const client = connect(t, server.ws + '/live')
+  await client.until((c) => c.synced(), 'sync')
+  for (const id of ['a', 'b', 'c']) client.send({ op: 'sub', id, old: false })
+  await client.until((c) => c.frames.some((f) => f.error), 'the refusal')
+  assert.strictEqual(client.frames.find((f) => f.error).id, 'c')
+  client.send({ op: 'unsub', id: 'a' })
+  client.send({ op: 'sub', id: 'd', old: false })
+  await client.until((c) => c.frames.some((f) => f.id === 'd' && f.sync), 'the place of the one that went')
+  // one that is over gives its place back by itself
+  client.send({ op: 'unsub', id: 'b' })
+  for (let i = 0; i < 5; i++) {
+    client.send({ op: 'sub', id: 'page' + i, limit: 1, live: false })
+    await client.until((c) => c.frames.some((f) => f.id === 'page' + i && f.closed), `the end of page ${i}`)
+  }
+  assert.strictEqual(client.frames.filter((f) => f.error).length, 1)
+})
+
+test('a client that asks and asks and never reads is closed, and costs nothing but its place', async (t) => {
+  const server = await started(t)
+  const client = connect(t, server.ws + '/live?subscribe=false')
+  await client.opened
+  const net = client.socket._socket
+  net.pause()
+  let sent = 0
+  while (sent < 400000 && client.failed === null && net.writable) {
+    client.socket.send('{"op":"unsub","id":"nobody"}')
+    if (++sent % 1000 === 0) {
+      await new Promise((resolve) => setImmediate(resolve))
+      // the server has stopped reading from it: as good as closed
+      if (client.socket.bufferedAmount > 1 << 20) break
+    }
+  }
+  assert.ok(sent < 400000, 'the server took everything without a word')
+  net.resume()
+  await client.until((c) => c.closed !== null || c.frames.length >= sent, 'the close, or all answers', 60000)
+  assert.strictEqual((await server.request('/healthz')).status, 200)
+})
+
+test('http-threads: one thread or many answer the same', async (t) => {
+  for (const threads of ['1', '8']) {
+    const server = await started(t, '--http-threads', threads)
+    const stream = await server.lines('/log?live=true')
+    const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => server.request(i % 2 ? '/types' : '/log?limit=100')))
+    for (const res of answers) assert.strictEqual(res.status, 200)
+    await stream.until((s) => s.lines.length === OLD, 'the stream beside')
+    stream.close()
+  }
+})
+
+test('lists have limits too', (t) => {
+  const many = (name, n, value) => Array.from({ length: n }, (_, i) => [`--${name}`, value(i)]).flat()
+  for (const [name, most, value] of [['listen', 8, (i) => '127.0.0.1:' + (i + 1)], ['allow-host', 32, (i) => `h${i}.example`], ['allow-origin', 32, (i) => `https://h${i}.example`]]) {
+    assert.strictEqual(run(['serve', ...many(name, most, value), '--help']).status, 0, name)
+    const over = run(['serve', ...many(name, most + 1, value), '--help'])
+    assert.strictEqual(over.status, 64, name)
+    assert.match(over.stderr, new RegExp(`--${name}.*${most}`))
+  }
+})
