@@ -48,12 +48,19 @@ void api_reply_free(struct api_reply *reply)
 int api_header_add(struct api_reply *reply, const char *name, const char *fmt, ...)
 {
     if (reply->header_count == API_HEADERS_MAX) return err_set(ERR_LIMIT, "header %s: too many header fields", name);
-    char *value = NULL;
+    char text[128], *value = NULL; /* most are short, and vasprintf is slow */
     va_list args;
     va_start(args, fmt);
-    int len = vasprintf(&value, fmt, args);
+    int len = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    if (len < 0) return err_set(ERR_NOMEM, "header %s: out of memory", name);
+    if (len >= 0 && (size_t)len < sizeof text) {
+        value = strdup(text);
+    } else if (len >= 0) {
+        va_start(args, fmt);
+        len = vasprintf(&value, fmt, args);
+        va_end(args);
+    }
+    if (len < 0 || value == NULL) return err_set(ERR_NOMEM, "header %s: out of memory", name);
     reply->headers[reply->header_count++] = (struct api_header){ .name = name, .value = value };
     return OK;
 }

@@ -68,10 +68,13 @@ struct api_request {
     void *state;
     void (*state_free)(void *state);
     int64_t arrived_ms; /* CLOCK_MONOTONIC */
-    int64_t fresh_seq;  /* what "fresh" means for this request: the head when it arrived, or after=SEQ; SEQ_EMPTY = not asked yet */
+    int64_t
+        fresh_seq; /* what "fresh" means for this request: the head when it arrived, or after=SEQ; SEQ_EMPTY = not asked yet */
     uint64_t fresh_ticket; /* of the flume_wait that api_fresh arranged; 0 = none */
-    int wait_err;       /* how the wait that was arranged ended; OK before the first */
-    void (*resume)(void *ctx); /* calls the handler again; any thread, exactly once per API_WAIT, never before the handler has answered */
+    int wait_err;          /* how the wait that was arranged ended; OK before the first */
+    void (*resume)(
+        void *
+            ctx); /* calls the handler again; any thread, exactly once per API_WAIT, never before the handler has answered */
     void *resume_ctx;
 };
 
@@ -88,7 +91,7 @@ struct api_reply {
     } headers[API_HEADERS_MAX];
     size_t header_count;
 
-    struct rows *stream;      /* instead of body: rows pulled while the client reads (rows.h); owned by the reply */
+    struct rows *stream; /* instead of body: rows pulled while the client reads (rows.h); owned by the reply */
     enum api_format { API_JSON, API_NDJSON, API_SSE } format; /* of the stream */
 };
 
@@ -98,7 +101,7 @@ typedef int api_handler(struct api_request *req, struct api_reply *reply); /* AP
 
 struct api_route {
     enum api_method method;
-    const char *pattern;   /* "/messages/{id}/raw" */
+    const char *pattern; /* "/messages/{id}/raw" */
     api_handler *handler;
     const char *operation; /* operationId in openapi.yaml */
     bool open;             /* answered without a token: /healthz, /readyz */
@@ -134,10 +137,12 @@ bool api_query_only(const struct api_request *req, struct api_reply *reply, cons
 /* NULL if absent. */
 const struct slice *api_query(const struct api_request *req, const char *name);
 /* Reads a number, a bool ("true", "false"); a bad one makes the problem and answers false. Absent: *ret stays. */
-bool api_query_int(const struct api_request *req, struct api_reply *reply, const char *name, int64_t min, int64_t max, int64_t *ret);
+bool api_query_int(const struct api_request *req, struct api_reply *reply, const char *name, int64_t min, int64_t max,
+                   int64_t *ret);
 bool api_query_bool(const struct api_request *req, struct api_reply *reply, const char *name, bool *ret);
 /* An id in any form of ref_parse_any, of one of the kinds in `kinds` ("@", "%&@"); a bad one makes the problem. */
-bool api_query_ref(const struct api_request *req, struct api_reply *reply, const char *name, const char *kinds, struct ref *ret);
+bool api_query_ref(const struct api_request *req, struct api_reply *reply, const char *name, const char *kinds,
+                   struct ref *ret);
 bool api_path_ref(const struct api_request *req, struct api_reply *reply, size_t i, const char *kinds, struct ref *ret);
 
 /* Read your writes: waits until `views` have reached the head as of the request's arrival (flumedb's rule); `after=SEQ` in the query waits for that seq,

@@ -5,19 +5,22 @@
 #include <time.h>
 
 #include "server/api.h"
+#include "server/parallel.h"
 #include "server/text.h"
 #include "store/canonical.h"
 #include "store/json.h"
+
+#define APPEND_PARALLEL 32 /* messages from which on threads are worth starting */
 
 /* One POST /log on its way through the indexer. Lives as req->state from the first call to the answer. */
 struct append {
     struct flume_append job;
     struct api_request *req;
-    struct feed_message *messages; /* accept ssb; `made` of them are to be freed */
+    struct feed_message *messages; /* accept ssb */
     struct slice *values;          /* accept any; borrowed from the body */
     size_t *lines;                 /* where in the body each value stands, counted from 0 */
     int64_t *seqs;
-    size_t made;
+    size_t count;
     bool batch;
 };
 
@@ -25,7 +28,7 @@ static void append_free(void *state)
 {
     struct append *append = state;
     if (append == NULL) return;
-    for (size_t i = 0; i < append->made; i++)
+    for (size_t i = 0; i < append->count && append->messages != NULL; i++)
         feed_message_free(&append->messages[i]);
     free(append->messages);
     free(append->values);
@@ -101,6 +104,7 @@ static int append_new(struct slice body, bool batch, bool any, size_t count, str
     struct append *append = calloc(1, sizeof *append);
     if (append == NULL) return err_set(ERR_NOMEM, "no memory to append");
     append->batch = batch;
+    append->count = count;
     append->values = calloc(count, sizeof *append->values);
     append->lines = calloc(count, sizeof *append->lines);
     append->seqs = calloc(count, sizeof *append->seqs);
@@ -147,16 +151,14 @@ static int append_check_key(struct slice key, const struct ref *id)
     return err_set(ERR_INVALID, "the key that was sent is not the message's id, which is %.*s", (int)len, text + 1);
 }
 
+/* The message by itself; its record is made when all are good. */
 static int append_check_message(struct append *append, size_t i)
 {
     struct slice value, key;
     struct feed_message *message = &append->messages[i];
     int err = append_unwrap(append->values[i], &value, &key);
-    if (err != OK) return err;
-    append->made = i + 1;
-    err = feed_check(value.data, value.len, NULL, message);
-    if (err == OK) err = append_check_key(key, &message->id);
-    return err == OK ? feed_record(message, append_time()) : err;
+    if (err == OK) err = feed_check(value.data, value.len, NULL, message);
+    return err == OK ? append_check_key(key, &message->id) : err;
 }
 
 static int append_check_any(struct slice value)
@@ -194,15 +196,44 @@ static int append_refused(struct append *append, struct api_reply *reply, size_t
     return answer;
 }
 
+static int append_check_value(struct append *append, size_t i)
+{
+    return append->messages != NULL ? append_check_message(append, i) : append_check_any(append->values[i]);
+}
+
+struct append_check {
+    struct append *append;
+    atomic_size_t bad; /* the first value found so far that is refused */
+};
+
+static void append_check_one(void *ctx, size_t i)
+{
+    struct append_check *check = ctx;
+    size_t bad = atomic_load(&check->bad);
+    if (i > bad || append_check_value(check->append, i) == OK) return;
+    while (i < bad && !atomic_compare_exchange_weak(&check->bad, &bad, i)) {
+    }
+}
+
+/* Signatures are what takes the time: a batch is shared out among the cores. */
 static bool append_check(struct append *append, struct api_reply *reply, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        int err = append->messages != NULL ? append_check_message(append, i) : append_check_any(append->values[i]);
-        if (err == OK) continue;
-        (void)append_refused(append, reply, i, err);
-        return false;
+    struct append_check check = { .append = append, .bad = count };
+    parallel_run(count, count < APPEND_PARALLEL ? 1 : parallel_cores(), append_check_one, &check);
+    size_t bad = atomic_load(&check.bad);
+    int err = OK;
+    if (bad < count) {
+        /* The reason was told to the thread that found it: it is found again for this one. */
+        if (append->messages != NULL) feed_message_free(&append->messages[bad]);
+        if (append->messages != NULL) append->messages[bad] = (struct feed_message){ 0 };
+        err = append_check_value(append, bad);
     }
-    return true;
+    for (size_t i = 0; err == OK && append->messages != NULL && i < count; i++) {
+        err = feed_record(&append->messages[i], append_time());
+        bad = i;
+    }
+    if (err != OK) (void)append_refused(append, reply, bad, err);
+    return err == OK;
 }
 
 /* ---- queueing and answering ---- */

@@ -18,6 +18,7 @@ struct gate_address {
 struct gate_entry {
     struct gate_address *address; /* NULL for a Unix socket */
     uint64_t ticket;              /* 0 = not inside */
+    int64_t waiting_ms;           /* see gate_waiting */
     bool loopback;
 };
 
@@ -201,6 +202,28 @@ void gate_place_leave(struct gate_place *place)
     if (gate->entries[place->fd].ticket == place->ticket) leave_locked(gate, (size_t)place->fd);
     (void)pthread_mutex_unlock(&gate->lock);
     place->gate = NULL;
+}
+
+void gate_waiting(struct gate *gate, int fd, int64_t since_ms)
+{
+    if (gate == NULL || fd < 0) return;
+    (void)pthread_mutex_lock(&gate->lock);
+    if ((size_t)fd < gate->entry_count && gate->entries[fd].ticket != 0) gate->entries[fd].waiting_ms = since_ms;
+    (void)pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_sweep(struct gate *gate, int64_t before_ms)
+{
+    if (gate == NULL) return;
+    (void)pthread_mutex_lock(&gate->lock);
+    for (size_t fd = 0; fd < gate->entry_count; fd++) {
+        struct gate_entry *entry = &gate->entries[fd];
+        if (entry->waiting_ms == 0 || entry->waiting_ms >= before_ms) continue;
+        entry->waiting_ms = 0;
+        /* open for certain: whoever closes it leaves first, and for that needs the lock */
+        (void)shutdown((int)fd, SHUT_RDWR);
+    }
+    (void)pthread_mutex_unlock(&gate->lock);
 }
 
 bool gate_loopback(struct gate *gate, int fd)

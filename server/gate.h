@@ -33,6 +33,13 @@ struct gate_place {
 struct gate_place gate_place_of(struct gate *gate, int fd); /* while fd is open */
 void gate_place_leave(struct gate_place *place);            /* once; again is fine */
 
+/* Since when a connection has waited for its next request to begin; 0 = it does not, or nobody minds. */
+void gate_waiting(struct gate *gate, int fd, int64_t since_ms);
+
+/* Shuts down what has waited since before `before_ms`: a head that comes drop by drop is never silent. Its owner sees the
+ * end and closes. */
+void gate_sweep(struct gate *gate, int64_t before_ms);
+
 bool gate_loopback(struct gate *gate, int fd); /* false if fd did not enter */
 
 #endif

@@ -52,10 +52,19 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http *http = cls;
-    (void)state;
-    if (code != MHD_CONNECTION_NOTIFY_CLOSED) return;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        *state = calloc(1, sizeof(struct http_connection));
+    else if (*state != NULL) {
+        connection_drop(http, *state);
+        free(*state);
+        *state = NULL;
+    }
     const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (fd != NULL) gate_leave(http->server->gate, fd->connect_fd);
+    if (fd == NULL) return;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED)
+        gate_leave(http->server->gate, fd->connect_fd);
+    else
+        gate_waiting(http->server->gate, fd->connect_fd, flume_now_ms());
 }
 
 static int daemon_start(struct http *http)
@@ -91,6 +100,8 @@ static void *beat_run(void *cls)
         time_after(1000, &until);
         (void)pthread_cond_timedwait(&http->changed, &http->lock, &until);
         stream_resume(http, http->server->config->heartbeat * 1000);
+        const struct config *config = http->server->config;
+        gate_sweep(http->server->gate, flume_now_ms() - (config->idle_timeout + config->header_timeout) * 1000);
     }
     (void)pthread_mutex_unlock(&http->lock);
     return NULL;
@@ -100,6 +111,7 @@ static void *beat_run(void *cls)
 
 static void http_free(struct http *http)
 {
+    exchange_free_spare(http);
     (void)pthread_cond_destroy(&http->changed);
     (void)pthread_mutex_destroy(&http->lock);
     free(http);

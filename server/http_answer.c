@@ -72,14 +72,12 @@ static void headers_put(const struct exchange *exchange, struct MHD_Response *re
     cors_put(exchange, response);
 }
 
-/* The body's memory goes over to the response. */
+/* The body stays where it is until exchange_over, which comes after the last byte was sent. */
 static struct MHD_Response *body_response(struct exchange *exchange)
 {
     struct buf *body = &exchange->reply.body;
-    if (body->len == 0) return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
-    struct MHD_Response *response = MHD_create_response_from_buffer(body->len, body->data, MHD_RESPMEM_MUST_FREE);
-    if (response != NULL) *body = (struct buf){ .max = body->max };
-    return response;
+    void *data = body->len > 0 ? body->data : (void *)(uintptr_t) "";
+    return MHD_create_response_from_buffer(body->len, data, MHD_RESPMEM_PERSISTENT);
 }
 
 static bool reply_broken(const struct api_reply *reply)

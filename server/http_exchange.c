@@ -14,6 +14,10 @@
  * writing sees no answer. */
 #define DISCARD_MAX ((uint64_t)8 << 20)
 
+/* Exchanges, with their buffers up to a size, that wait for the next request. */
+#define EXCHANGES_SPARE 128
+#define EXCHANGE_KEEP ((size_t)64 << 10)
+
 /* ---- lists ---- */
 
 void exchange_list_add(struct exchange_list *list, struct exchange *exchange)
@@ -37,17 +41,110 @@ void exchange_list_remove(struct exchange *exchange)
 
 static void handler_resume(void *ctx);
 
+/* An exchange whose buffers were used before, or a new one. */
+static struct exchange *exchange_take(struct http *http)
+{
+    (void)pthread_mutex_lock(&http->lock);
+    struct exchange *exchange = http->spare;
+    if (exchange != NULL) {
+        http->spare = exchange->next;
+        http->spare_count--;
+    }
+    (void)pthread_mutex_unlock(&http->lock);
+    return exchange != NULL ? exchange : calloc(1, sizeof *exchange);
+}
+
+static void exchange_free(struct exchange *exchange)
+{
+    buf_free(&exchange->target);
+    buf_free(&exchange->body);
+    buf_free(&exchange->reply.body);
+    free(exchange);
+}
+
+void exchange_free_spare(struct http *http)
+{
+    while (http->spare != NULL) {
+        struct exchange *exchange = http->spare;
+        http->spare = exchange->next;
+        exchange_free(exchange);
+    }
+}
+
+/* Empty, with the memory of `old`. */
+static struct buf buf_renew(struct buf old, size_t max)
+{
+    return (struct buf){ .data = old.data, .cap = old.cap, .max = max };
+}
+
+static void exchange_init(struct http *http, struct exchange *exchange)
+{
+    const struct buf target = exchange->target, body = exchange->body, answer = exchange->reply.body;
+    *exchange = (struct exchange){ .http = http };
+    exchange->target = buf_renew(target, SIZE_MAX);
+    exchange->body = buf_renew(body, (size_t)http->server->config->body_max);
+    api_reply_init(&exchange->reply);
+    exchange->reply.body = buf_renew(answer, exchange->reply.body.max);
+}
+
+static void buf_keep(struct buf *buf)
+{
+    if (buf->cap > EXCHANGE_KEEP) buf_free(buf);
+}
+
+/* The library is done with the answer, so that its memory can serve the next one. */
+static void exchange_release(struct http *http, struct exchange *exchange)
+{
+    stream_over(exchange);
+    api_request_free(&exchange->req);
+    const struct buf answer = exchange->reply.body;
+    exchange->reply.body = (struct buf){ .max = answer.max };
+    api_reply_free(&exchange->reply);
+    exchange->reply.body = answer;
+    buf_keep(&exchange->target);
+    buf_keep(&exchange->body);
+    buf_keep(&exchange->reply.body);
+    (void)pthread_mutex_lock(&http->lock);
+    exchange_list_remove(exchange);
+    http->exchanges--;
+    bool keep = http->spare_count < EXCHANGES_SPARE;
+    if (keep) {
+        exchange->next = http->spare;
+        http->spare = exchange;
+        http->spare_count++;
+    }
+    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
+    (void)pthread_mutex_unlock(&http->lock);
+    if (!keep) exchange_free(exchange);
+}
+
+void connection_drop(struct http *http, struct http_connection *owner)
+{
+    struct exchange *exchange = owner->open;
+    owner->open = NULL;
+    if (exchange != NULL) exchange_release(http, exchange);
+}
+
+static struct http_connection *connection_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
 void *exchange_open(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct http *http = cls;
-    struct exchange *exchange = calloc(1, sizeof *exchange);
+    struct http_connection *owner = connection_of(connection);
+    if (owner == NULL) return NULL;
+    connection_drop(http, owner);
+    struct exchange *exchange = exchange_take(http);
     if (exchange == NULL) return NULL;
-    exchange->target_copy = strdup(target);
-    if (exchange->target_copy == NULL) {
-        free(exchange);
+    exchange_init(http, exchange);
+    size_t target_len = strlen(target);
+    if (buf_append(&exchange->target, target, target_len + 1) != OK) {
+        exchange_free(exchange);
         return NULL;
     }
-    exchange->http = http;
     exchange->connection = connection;
     exchange->req = (struct api_request){
         .server = http->server,
@@ -55,35 +152,33 @@ void *exchange_open(void *cls, const char *target, struct MHD_Connection *connec
         .fresh_seq = SEQ_EMPTY,
         .resume = handler_resume,
         .resume_ctx = exchange,
-        .target = { exchange->target_copy, strlen(exchange->target_copy) },
+        .target = { exchange->target.data, target_len },
     };
-    api_reply_init(&exchange->reply);
-    buf_init(&exchange->body, (size_t)http->server->config->body_max);
     (void)pthread_mutex_lock(&http->lock);
     http->exchanges++;
     (void)pthread_mutex_unlock(&http->lock);
+    owner->open = exchange;
     return exchange;
+}
+
+/* The next request of the connection is waited for; 0 = it is there. */
+static void exchange_waiting(struct http *http, struct MHD_Connection *connection, int64_t since_ms)
+{
+    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (fd != NULL) gate_waiting(http->server->gate, fd->connect_fd, since_ms);
 }
 
 void exchange_over(void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
 {
     struct http *http = cls;
     struct exchange *exchange = *state;
-    (void)connection;
+    struct http_connection *owner = connection_of(connection);
     (void)why;
+    exchange_waiting(http, connection, flume_now_ms());
     if (exchange == NULL) return;
     *state = NULL;
-    stream_over(exchange);
-    api_request_free(&exchange->req);
-    api_reply_free(&exchange->reply);
-    buf_free(&exchange->body);
-    free(exchange->target_copy);
-    (void)pthread_mutex_lock(&http->lock);
-    exchange_list_remove(exchange);
-    http->exchanges--;
-    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
-    (void)pthread_mutex_unlock(&http->lock);
-    free(exchange);
+    if (owner != NULL) owner->open = NULL;
+    exchange_release(http, exchange);
 }
 
 /* ---- header fields ---- */
@@ -268,6 +363,7 @@ static bool head_body(struct exchange *exchange)
 static enum MHD_Result exchange_begin(struct exchange *exchange, const char *method, const char *version)
 {
     exchange->begun = true;
+    exchange_waiting(exchange->http, exchange->connection, 0);
     exchange->fields.old = strcmp(version, "HTTP/1.0") == 0;
     /* what follows a CONNECT is no request to those who think that it opened a tunnel */
     exchange->close = strcmp(method, "CONNECT") == 0;
@@ -278,11 +374,19 @@ static enum MHD_Result exchange_begin(struct exchange *exchange, const char *met
     return exchange->refused && exchange->close ? exchange_answer(exchange) : MHD_YES;
 }
 
+/* A body that comes drop by drop never is silent long enough to be idle: beyond that time it has to bring a byte every
+ * millisecond on average. */
+static bool body_slow(const struct exchange *exchange)
+{
+    int64_t patience = exchange->http->server->config->idle_timeout * 1000;
+    return flume_now_ms() - exchange->req.arrived_ms > patience + (int64_t)exchange->received;
+}
+
 static enum MHD_Result body_take(struct exchange *exchange, const char *data, size_t len)
 {
     uint64_t max = (uint64_t)exchange->http->server->config->body_max;
     exchange->received += len;
-    if (exchange->received > max + DISCARD_MAX) return MHD_NO;
+    if (exchange->received > max + DISCARD_MAX || body_slow(exchange)) return MHD_NO;
     if (exchange->refused || exchange->req.method != API_POST) return MHD_YES;
     if (exchange->received > max) {
         buf_free(&exchange->body);

@@ -1,5 +1,5 @@
 /* What http.c, http_exchange.c and http_stream.c share. An exchange is one request with its answer, from the request
- * line until libmicrohttpd says that it is over; then, and only then, it is freed.
+ * line until libmicrohttpd says that it is over; then, and only then, it is freed or used for another request.
  *
  * Locks: http->lock may be held while libmicrohttpd's suspend and resume are called, and is never held while a
  * handler or a reader of rows runs. */
@@ -18,6 +18,12 @@ struct exchange_list {
     struct exchange *first;
 };
 
+/* What belongs to a connection. libmicrohttpd tells of a request as soon as its first line is there, but of its end only if
+ * a handler was called: a request that the library refuses itself is found again here. */
+struct http_connection {
+    struct exchange *open;
+};
+
 struct http {
     struct server *server;
     struct MHD_Daemon *daemon;
@@ -30,11 +36,13 @@ struct http {
     struct exchange_list live;   /* suspended streams */
     struct exchange_list parked; /* suspended requests whose handler waits */
     size_t exchanges;            /* under way */
-    size_t handling;             /* handlers running now */
-    size_t waiting;              /* handlers that answered API_WAIT and were not resumed yet */
-    int64_t streams;             /* live streams open */
-    bool stopping;               /* streams end after what they have, connections close after their answer */
-    bool ending;                 /* no handler is called and nothing suspended any more */
+    struct exchange *spare;      /* over; by `next` */
+    size_t spare_count;
+    size_t handling; /* handlers running now */
+    size_t waiting;  /* handlers that answered API_WAIT and were not resumed yet */
+    int64_t streams; /* live streams open */
+    bool stopping;   /* streams end after what they have, connections close after their answer */
+    bool ending;     /* no handler is called and nothing suspended any more */
 };
 
 /* The handler's wait. resume() may come on any thread as soon as the handler has arranged it, also before it has
@@ -57,7 +65,7 @@ struct exchange {
     struct http *http;
     struct MHD_Connection *connection;
     struct exchange *next, **link; /* in a list of http; link == NULL: in none */
-    char *target_copy;
+    struct buf target;             /* as sent, terminated */
     struct api_request req;
     struct api_reply reply;
     struct exchange_fields fields;
@@ -87,6 +95,10 @@ void *exchange_open(void *cls, const char *target, struct MHD_Connection *connec
 enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
                               const char *version, const char *upload, size_t *upload_len, void **state);
 void exchange_over(void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why);
+
+void exchange_free_spare(struct http *http);
+/* Gives back the exchange that the library never ended. */
+void connection_drop(struct http *http, struct http_connection *owner);
 
 /* One round over the handlers that wait: ends those waits that can be ended. Only http_stop. */
 void exchange_cancel_waits(struct http *http);

@@ -1,17 +1,14 @@
 #include "server/import_batch.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "server/parallel.h"
 #include "store/canonical.h"
 #include "store/err.h"
 #include "store/json.h"
-
-#define THREADS_MAX 16
 
 struct import_batch *import_batch_new(bool any, bool trust)
 {
@@ -124,33 +121,15 @@ static int check_line(struct import_batch *batch, size_t i)
 
 /* ---- checking all of them ---- */
 
-struct check {
-    struct import_batch *batch;
-    atomic_size_t next;
-};
-
-static void *check_run(void *ctx)
+static void check_one(void *ctx, size_t i)
 {
-    struct check *check = ctx;
-    for (;;) {
-        size_t i = atomic_fetch_add(&check->next, 1);
-        if (i >= check->batch->count) return NULL;
-        check->batch->lines[i].err = check_line(check->batch, i);
-    }
+    struct import_batch *batch = ctx;
+    batch->lines[i].err = check_line(batch, i);
 }
 
 void import_batch_check(struct import_batch *batch, unsigned threads)
 {
-    struct check check = { .batch = batch };
-    pthread_t others[THREADS_MAX];
-    unsigned started = 0;
-    while (started + 1 < threads && started < THREADS_MAX &&
-           pthread_create(&others[started], NULL, check_run, &check) == 0)
-        started++;
-    (void)check_run(&check);
-    for (unsigned i = 0; i < started; i++)
-        (void)pthread_join(others[i], NULL);
-
+    parallel_run(batch->count, threads, check_one, batch);
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->lines[i].err == OK) continue;
         /* The reason was told to the thread that found it: find it again for this one. */

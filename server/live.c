@@ -32,10 +32,12 @@ size_t live_subscriptions(const struct live *live)
     return live->sub_count;
 }
 
-void live_wake(struct live *live)
+bool live_wake(struct live *live)
 {
+    bool any = live->answers != NULL;
     for (size_t i = 0; i < live->sub_count; i++)
-        live->subs[i]->idle = false;
+        any = live_sub_wake(live->subs[i]) || any;
+    return any;
 }
 
 static void live_count(struct live *live, int64_t change)

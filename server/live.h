@@ -19,8 +19,8 @@ void live_free(struct live *live); /* NULL is fine */
  * <0 = the client must be closed (ERR_LIMIT: too many unanswered operations). */
 int live_text(struct live *live, const char *text, size_t len);
 
-/* The head or a view moved: subscriptions may have something again. */
-void live_wake(struct live *live);
+/* The head or a view moved. true = live_next may have something, false = all subscriptions know what there is. */
+bool live_wake(struct live *live);
 
 /* 1 = one frame appended to `out`; 0 = nothing now; <0 error. Subscriptions take turns. Frames: RECORD for the subscription without an id,
  * {"id":"a",RECORD…} for the others; {"sync":true,"since":N} (with "id") once, between old and live; {"id":"a","closed":true}; {"id":"a","error":PROBLEM}.

@@ -14,12 +14,19 @@ struct live_sub {
     bool live;    /* goes on after the old part */
     bool reverse;
     bool synced; /* the sync frame was given */
-    bool idle;   /* nothing to give until the next wake */
+
+    /* Nothing to give as long as the views know no more, and the log is the same, as when it was looked for. */
+    bool idle;
+    int64_t idle_since;
+    const struct log *idle_log;
 };
 
 /* Takes the parameters as they were given (filter_params_set) and finishes them. ERR_ARG, ERR_BOUNDARY … */
 int live_sub_new(struct server *server, struct filter_params *params, bool public_only, struct live_sub **ret_sub);
 void live_sub_free(struct live_sub *sub); /* NULL is fine */
+
+/* Is there perhaps something to give again? */
+bool live_sub_wake(struct live_sub *sub);
 
 /* 1 = one frame appended, 0 = nothing now (idle is set), <0 = it failed. *ret_over: this frame was its last. */
 int live_sub_next(struct live_sub *sub, struct buf *out, bool *ret_over);

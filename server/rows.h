@@ -22,9 +22,9 @@ struct rows {
     int64_t limit;      /* rows still to be given; -1 = no limit */
     bool live;          /* more may come after the last one */
     bool ended;
-    uint32_t views;     /* that the rows are made from */
-    int64_t since;      /* what the answer knows: set when the rows are opened */
-    int64_t cursor;     /* seq of the last row, SEQ_EMPTY before the first: SSE's id */
+    uint32_t views; /* that the rows are made from */
+    int64_t since;  /* what the answer knows: set when the rows are opened */
+    int64_t cursor; /* seq of the last row, SEQ_EMPTY before the first: SSE's id */
 };
 
 /* rows->ops->next under rows->limit: the one that everybody calls. */
@@ -45,6 +45,7 @@ int record_print(const struct log_record *record, struct buf *out);
 int record_show(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out);
 
 /* Records of the log in log order, through a filter: /log, and subscriptions of /live. */
-int rows_log_open(struct server *server, const struct filter *filter, const struct log_range *range, struct rows **ret_rows);
+int rows_log_open(struct server *server, const struct filter *filter, const struct log_range *range,
+                  struct rows **ret_rows);
 
 #endif

@@ -113,7 +113,8 @@ static int feed_next_page(struct rows *rows, struct buf *out)
     int got = feed_peek(self, &entry);
     if (got < 0) return got;
     bool more = got == 1 && entry.sequence == self->sequence;
-    return range_next_page(page_ends_of(&self->params.range), self->sequence, more ? self->taken : 0, self->params.skip > 0, out);
+    return range_next_page(page_ends_of(&self->params.range), self->sequence, more ? self->taken : 0,
+                           self->params.skip > 0, out);
 }
 
 static void feed_free(struct rows *rows)

@@ -17,7 +17,7 @@
 #include "server/ws_head.h"
 
 #define WS_SEND_BUFFER (256 << 10) /* what a client that does not read costs in the kernel */
-#define WS_RECEIVE_BYTES 512           /* of a message from a client at once; every client has such a buffer */
+#define WS_RECEIVE_BYTES 512       /* of a message from a client at once; every client has such a buffer */
 #define WS_HEADER_BYTES 8192
 #define WS_SPARE_FDS 64 /* the library's own, and sockets whose handshake is under way */
 
@@ -32,7 +32,8 @@ struct ws {
     atomic_int sockets;          /* arrived and not gone */
     atomic_bool woken, stop;
     _Atomic int64_t deadline_ms; /* of the stop */
-    lws_retry_bo_t idle;         /* a ping after a heartbeat without a sign of life, the end after two; the context points here */
+    lws_retry_bo_t
+        idle; /* a ping after a heartbeat without a sign of life, the end after two; the context points here */
 };
 
 /* ---- arrivals ---- */

@@ -3,6 +3,7 @@
 #include <libwebsockets.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "server/ws_frame.h"
 
@@ -45,6 +46,16 @@ static int client_fail(struct ws_client *client, int status, const char *why)
     return client_close_now(client);
 }
 
+/* As client_fail, but the rest of the message under way is still read, and thrown away: the library loses its place in the
+ * frames when a receiver fails, and may then drop the connection before the close frame is out. */
+static int client_give_up(struct ws_client *client, int status, const char *why)
+{
+    client_close(client, status, why);
+    client->given_up = true;
+    client_ask(client);
+    return 0;
+}
+
 int ws_client_open(struct ws_clients *clients, struct ws_client *client, struct lws *wsi,
                    const struct ws_arrival *arrival)
 {
@@ -76,24 +87,29 @@ static bool text_cut(struct slice text)
     return false;
 }
 
+/* Such a client is not waited for: not for its socket to take a close frame, nor for its answer to that. */
+static int client_flooded(struct ws_client *client)
+{
+    if (lws_partial_buffered(client->wsi) != 0) (void)shutdown(lws_get_socket_fd(client->wsi), SHUT_RDWR);
+    return client_fail(client, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too many operations without reading the answers");
+}
+
 int ws_client_receive(struct ws_clients *clients, struct ws_client *client, const char *data, size_t len)
 {
     (void)clients;
     if (client->close_status != 0) return 0;
     if (lws_frame_is_binary(client->wsi))
-        return client_fail(client, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "text messages only");
+        return client_give_up(client, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "text messages only");
     size_t left = lws_remaining_packet_payload(client->wsi);
     if (client->text.len + len + left > client->text.max || buf_append(&client->text, data, len) != OK)
-        return client_fail(client, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "the message is too large");
+        return client_give_up(client, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "the message is too large");
     if (!lws_is_final_fragment(client->wsi) || left != 0) return 0;
     if (text_cut((struct slice){ client->text.data, client->text.len }))
-        return client_fail(client, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "a text ends within a character");
+        return client_give_up(client, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "a text ends within a character");
     int err = live_text(client->live, client->text.len > 0 ? client->text.data : "", client->text.len);
     buf_reset(&client->text);
-    if (err == ERR_LIMIT)
-        return client_fail(client, LWS_CLOSE_STATUS_POLICY_VIOLATION,
-                           "too many operations without reading the answers");
-    if (err != OK) return client_fail(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, err_text(err));
+    if (err == ERR_LIMIT) return client_flooded(client);
+    if (err != OK) return client_give_up(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, err_text(err));
     client_ask(client);
     return 0;
 }
@@ -128,10 +144,20 @@ static int client_collect(struct ws_clients *clients, struct ws_client *client)
         if (got == OK) got = live_next(client->live, out);
         if (got == 1 && ws_frame_end(out, mark) != OK) got = out->err;
         if (got != 1) ws_frame_drop(out, mark);
-        if (got < 0 && frames == 0) return got;
-        if (got != 1) break;
+        if (got < 0) return got;
+        if (got == 0) break;
         frames++;
     }
+    return frames;
+}
+
+/* The collected frames to the socket. */
+static int client_write(struct ws_clients *clients, struct ws_client *client, int frames)
+{
+    struct buf *out = &clients->out;
+    unsigned char *data = (unsigned char *)out->data + LWS_PRE;
+    if (lws_write(client->wsi, data, out->len - LWS_PRE, LWS_WRITE_RAW) < 0) return -1;
+    atomic_fetch_add_explicit(&clients->server->metrics.ws_frames, frames, memory_order_relaxed);
     return frames;
 }
 
@@ -141,28 +167,45 @@ static int client_turn(struct ws_clients *clients, struct ws_client *client)
     int frames = client_collect(clients, client);
     if (frames < 0) return client_fail(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, err_text(frames));
     if (frames == 0) return 0;
-    struct buf *out = &clients->out;
-    if (lws_write(client->wsi, (unsigned char *)out->data + LWS_PRE, out->len - LWS_PRE, LWS_WRITE_RAW) < 0) return -1;
-    atomic_fetch_add_explicit(&clients->server->metrics.ws_frames, frames, memory_order_relaxed);
-    return 1;
+    return client_write(clients, client, frames) < 0 ? -1 : 1;
+}
+
+static void out_shrink(struct ws_clients *clients)
+{
+    if (clients->out.cap <= WS_KEEP_BYTES) return;
+    buf_free(&clients->out);
+    buf_init(&clients->out, WS_FRAME_BYTES);
 }
 
 int ws_client_writable(struct ws_clients *clients, struct ws_client *client)
 {
     client->asked_ms = 0;
+    /* Nothing may follow a close frame, neither ours nor one that the library sent for a frame without sense. */
+    if (lws_get_close_length(client->wsi) > 0) return 0;
     /* A server that closes does not finish what may be years of log. */
-    if (client->close_status == LWS_CLOSE_STATUS_GOINGAWAY || client->live == NULL) return client_close_now(client);
+    if (client->close_status == LWS_CLOSE_STATUS_GOINGAWAY || client->given_up || client->live == NULL)
+        return client_close_now(client);
     int more = client_turn(clients, client);
-    if (clients->out.cap > WS_KEEP_BYTES) {
-        buf_free(&clients->out);
-        buf_init(&clients->out, WS_FRAME_BYTES);
-    }
+    out_shrink(clients);
     if (more < 0) return -1;
     if (more > 0)
         client_ask(client);
     else if (client->close_status != 0)
         return client_close_now(client);
     return 0;
+}
+
+/* A client that has taken everything so far gets what is new at once, without asking its socket first: what does not fit
+ * stays with the library until it does. Whatever is out of the ordinary is left to the callback, which may close. */
+static void client_push(struct ws_clients *clients, struct ws_client *client)
+{
+    bool ready = client->asked_ms == 0 && client->close_status == 0 && lws_get_close_length(client->wsi) == 0 &&
+                 lws_partial_buffered(client->wsi) == 0;
+    int frames = ready ? client_collect(clients, client) : 0;
+    if (frames > 0) frames = client_write(clients, client, frames);
+    out_shrink(clients);
+    if (frames < 0) client_close(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the frame could not be made");
+    if (!ready || frames != 0) client_ask(client);
 }
 
 int ws_client_timer(struct ws_client *client)
@@ -189,11 +232,8 @@ void ws_client_closed(struct ws_clients *clients, struct ws_client *client)
 
 void ws_clients_wake(struct ws_clients *clients)
 {
-    for (struct ws_client *client = clients->first; client != NULL; client = client->next) {
-        if (client->live == NULL || live_subscriptions(client->live) == 0) continue;
-        live_wake(client->live);
-        client_ask(client);
-    }
+    for (struct ws_client *client = clients->first; client != NULL; client = client->next)
+        if (client->live != NULL && live_wake(client->live)) client_push(clients, client);
 }
 
 void ws_clients_close(struct ws_clients *clients)

@@ -25,6 +25,7 @@ struct ws_client {
     struct buf text;       /* of a message that comes in pieces */
     int close_status;      /* once nothing is left to send; 0 = stays open */
     const char *close_why; /* static text */
+    bool given_up;         /* closed without sending what is left */
     int64_t asked_ms;      /* since when a writable socket is waited for; 0 = it is not */
 };
 

@@ -50,6 +50,12 @@ int kv_put(struct kv_txn *txn, kv_table table, struct slice key, struct slice va
  * last is put the ordinary way. */
 int kv_append(struct kv_txn *txn, kv_table table, struct slice key, struct slice value);
 
+/* 1 = the table holds nothing at or behind `key`, 0, <0 error. */
+int kv_ends_before(struct kv_txn *txn, kv_table table, struct slice key);
+
+/* In a dupsort table: adds a value to the key's; in ascending order behind those that are there several times faster. */
+int kv_append_value(struct kv_txn *txn, kv_table table, struct slice key, struct slice value);
+
 int kv_del(struct kv_txn *txn, kv_table table, struct slice key); /* 1 deleted, 0 was absent, <0 error */
 int kv_clear(struct kv_txn *txn, kv_table table);                 /* empties the table */
 int kv_count(struct kv_txn *txn, kv_table table, uint64_t *ret_entries);
@@ -59,13 +65,18 @@ int kv_cursor_open(struct kv_txn *txn, kv_table table, struct kv_cursor **ret_cu
 void kv_cursor_close(struct kv_cursor *cursor); /* before its transaction ends; NULL is fine */
 
 /* Each: 1 and the entry (borrowed as in kv_get), 0 = none there, <0 error. */
-int kv_seek(struct kv_cursor *cursor, struct slice key, struct slice *ret_key, struct slice *ret_value); /* first >= key */
+int kv_seek(struct kv_cursor *cursor, struct slice key, struct slice *ret_key,
+            struct slice *ret_value); /* first >= key */
 int kv_first(struct kv_cursor *cursor, struct slice *ret_key, struct slice *ret_value);
 int kv_last(struct kv_cursor *cursor, struct slice *ret_key, struct slice *ret_value);
 int kv_next(struct kv_cursor *cursor, struct slice *ret_key, struct slice *ret_value);
 int kv_prev(struct kv_cursor *cursor, struct slice *ret_key, struct slice *ret_value);
 /* The last entry whose key is < `key`. */
 int kv_before(struct kv_cursor *cursor, struct slice key, struct slice *ret_key, struct slice *ret_value);
+
+/* In a dupsort table: the first value >= `value` of exactly that key; the next key's first value. */
+int kv_seek_value(struct kv_cursor *cursor, struct slice key, struct slice value, struct slice *ret_value);
+int kv_next_key(struct kv_cursor *cursor, struct slice *ret_key, struct slice *ret_value);
 
 /* Bytes of the environment's file, for /status. */
 uint64_t kv_bytes(struct kv *kv);

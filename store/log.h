@@ -45,8 +45,8 @@ struct log_range {
 struct log_cursor {
     struct log *log;
     struct log_range range;
-    int64_t at;   /* where the next frame is looked for; meaning is the log's own */
-    bool ended;   /* the range is used up: log_next answers 0 for ever */
+    int64_t at; /* where the next frame is looked for; meaning is the log's own */
+    bool ended; /* the range is used up: log_next answers 0 for ever */
 };
 
 /* What a kind of log provides: one table at the foot of its file. */
@@ -123,14 +123,14 @@ enum log_codec {
 
 struct log_offset_options {
     const char *path;
-    bool follow;          /* another process writes: never write, lock, create or repair */
+    bool follow; /* another process writes: never write, lock, create or repair */
     enum log_codec codec;
 };
 
 /* What opening did, for one line of diagnostics. */
 struct log_offset_opened {
     enum log_codec codec;
-    int64_t cut_at;      /* where a torn tail was cut off, or -1 */
+    int64_t cut_at; /* where a torn tail was cut off, or -1 */
     int64_t cut_bytes;
     char cut_path[4096]; /* the file that holds the bytes cut off */
 };
@@ -149,7 +149,7 @@ struct log_damage {
     bool tail; /* nothing readable follows: a torn tail, not a hole */
 };
 typedef void log_damage_fn(void *ctx, const struct log_damage *damage);
-int log_offset_verify(const struct log_offset_options *options, log_damage_fn *fn, void *ctx,
-                      enum log_codec *ret_codec, int64_t *ret_records, int64_t *ret_deleted);
+int log_offset_verify(const struct log_offset_options *options, log_damage_fn *fn, void *ctx, enum log_codec *ret_codec,
+                      int64_t *ret_records, int64_t *ret_deleted);
 
 #endif

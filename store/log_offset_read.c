@@ -77,8 +77,7 @@ int offset_get(struct log *base, int64_t seq, struct log_record *ret_record)
     if (err != OK) return err;
     struct view view = view_of(log);
     if (seq < 0 || seq > view.since)
-        return err_set(ERR_NOSEQ, "no record at %lld: the last one is at %lld", (long long)seq,
-                       (long long)view.since);
+        return err_set(ERR_NOSEQ, "no record at %lld: the last one is at %lld", (long long)seq, (long long)view.since);
     uint32_t len = 0;
     int64_t next;
     err = seq_check(log, &view, seq, &len, &next);

@@ -195,7 +195,7 @@ static int group_majority(struct about_group *group, struct about_value *ret_val
     struct about_value value;
     int err = OK;
     qsort(group->assigners, group->count, sizeof *group->assigners, assigner_by_first);
-    index_keys_init(&texts);
+    index_keys_init(&texts, 0);
     for (size_t i = 0; i < group->count && err == OK; i++) {
         const struct assigner *one = &group->assigners[i];
         if (one->slots[ABOUT_VALUE].seq == SEQ_EMPTY) continue;

@@ -274,7 +274,8 @@ void flume_close(struct flume *flume)
     if (flume->wake_fd >= 0) close(flume->wake_fd);
     kv_close(flume->kv);
     flume_close_logs(flume);
-    batch_free(&flume->batch);
+    build_cancel(flume);
+    gather_free(flume->slice);
     pending_free(&flume->pending);
     message_free(&flume->scan);
     free(flume->waiters.items);

@@ -23,16 +23,17 @@ struct flume_options {
     /* Opens the log; called again when a followed log was replaced. */
     int (*open_log)(void *ctx, struct log **ret_log);
     void *open_ctx;
-    const char *follow_path;  /* the followed file, watched with inotify and polled slowly besides; NULL = owned log */
-    const char *views_dir;    /* created if absent */
-    bool accept_any;          /* appends take any JSON value instead of valid messages */
+    const char *follow_path; /* the followed file, watched with inotify and polled slowly besides; NULL = owned log */
+    const char *views_dir;   /* created if absent */
+    bool accept_any;         /* appends take any JSON value instead of valid messages */
     /* Ended by NULL; NULL = view_list. In masks a built-in view has the bit of its view_id, whatever else is in the list; others
      * have the bits from VIEW_COUNT on, in the order of the list. */
     const struct view_ops *const *views;
     flume_event_fn *on_event; /* may be NULL */
     void *event_ctx;
-    unsigned poll_ms;         /* how often a followed file is looked at without an event; 0 = 500 */
-    size_t append_queue_max;  /* bytes of records waiting for the indexer, 0 = 64 MiB; over it ERR_QUEUE */
+    unsigned poll_ms;        /* how often a followed file is looked at without an event; 0 = 500 */
+    uint64_t gather_max;     /* records gathered at once in a long build; 0 = as memory allows */
+    size_t append_queue_max; /* bytes of records waiting for the indexer, 0 = 64 MiB; over it ERR_QUEUE */
 };
 
 /* Opens log and views and starts the indexer; views that are behind are built while everything else works. */
@@ -104,11 +105,11 @@ struct flume_append {
     void *ctx;
 
     /* results */
-    int err;            /* OK, ERR_FORK, ERR_INVALID, ERR_READONLY, ERR_NOSPACE, ERR_IO, ERR_TIMEOUT, ERR_CLOSED … */
-    size_t index;       /* of the value that is to blame, for ERR_FORK and ERR_INVALID */
-    char detail[512];   /* the sentence that goes with err */
-    int64_t *seqs;      /* count of them, given by the caller: where each value stands */
-    size_t duplicates;  /* values that were in the log already: their first seq is answered, nothing is stored */
+    int err;           /* OK, ERR_FORK, ERR_INVALID, ERR_READONLY, ERR_NOSPACE, ERR_IO, ERR_TIMEOUT, ERR_CLOSED … */
+    size_t index;      /* of the value that is to blame, for ERR_FORK and ERR_INVALID */
+    char detail[512];  /* the sentence that goes with err */
+    int64_t *seqs;     /* count of them, given by the caller: where each value stands */
+    size_t duplicates; /* values that were in the log already: their first seq is answered, nothing is stored */
 
     struct flume_append *next; /* the queue's */
 };
@@ -125,23 +126,25 @@ struct flume_view_status {
     const char *name;
     uint32_t version;
     int64_t since;
-    bool ready;      /* at the head (of the moment) */
-    int64_t done;    /* bytes of log that are indexed */
-    int64_t total;   /* bytes of log */
-    double eta;      /* seconds until it is ready at the present rate; 0 when ready, -1 = not known yet */
-    const char *why; /* of the last build from zero since the start: "new", "version", "log", "position", "asked", "unsafe"; NULL = there was none */
+    bool ready;    /* at the head (of the moment) */
+    int64_t done;  /* bytes of log that are indexed */
+    int64_t total; /* bytes of log */
+    double eta;    /* seconds until it is ready at the present rate; 0 when ready, -1 = not known yet */
+    const char *
+        why; /* of the last build from zero since the start: "new", "version", "log", "position", "asked", "unsafe"; NULL = there was none */
 };
 
 struct flume_status {
-    int64_t head;      /* the log's since */
+    int64_t head; /* the log's since */
     int64_t durable;
-    int64_t bytes;     /* whole records of the log */
-    int64_t count;     /* records indexed by the view that is farthest, deleted ones left out: the log's when that view is ready */
+    int64_t bytes; /* whole records of the log */
+    int64_t
+        count; /* records indexed by the view that is farthest, deleted ones left out: the log's when that view is ready */
     uint64_t view_bytes; /* the file of the views */
-    uint64_t appended; /* values appended since the start */
+    uint64_t appended;   /* values appended since the start */
     uint64_t commits;
     uint64_t rebuilds;
-    size_t waiting;    /* readers waiting for a view */
+    size_t waiting; /* readers waiting for a view */
     size_t view_count;
     struct flume_view_status views[VIEWS_MAX];
 };

@@ -13,8 +13,10 @@
 #define QUEUE_COUNT_MAX 65536
 #define VALUE_COST 64 /* what a value in the queue costs besides its bytes */
 
-/* Relaxed appends are synced at the latest then. */
+/* Relaxed appends are synced at the latest then; sooner as long as the disk is not busy with that for more than one part
+ * of its time in SYNC_SHARE, because nobody is shown what is not synced. */
 #define SYNC_MS 200
+#define SYNC_SHARE 8
 #define SYNC_BYTES ((size_t)256 << 10)
 
 /* ---- the queue -------------------------------------------------------------------------------------------------- */
@@ -393,7 +395,7 @@ static int round_append(struct round *round)
         (void)atomic_fetch_add(&flume->appended, round->count);
         for (size_t i = 0; i < round->count; i++)
             flume->unsynced += round->values[i].len;
-        if (flume->sync_due_ms == FLUME_NEVER) flume->sync_due_ms = flume_now_ms() + SYNC_MS;
+        if (flume->sync_due_ms == FLUME_NEVER) flume->sync_due_ms = flume->sync_next_ms;
     }
     free(seqs);
     return err;
@@ -419,12 +421,23 @@ static void round_done(struct round *round, bool relaxed, int err)
     }
 }
 
+/* As flume_now_ms, finer. */
+static int64_t append_now_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 static int append_sync(struct flume *flume)
 {
     if (flume->sync_due_ms == FLUME_NEVER) return OK;
     flume->sync_due_ms = FLUME_NEVER;
     flume->unsynced = 0;
+    int64_t began = append_now_us();
     int err = log_sync(atomic_load(&flume->log));
+    int64_t now = append_now_us(), pause = (now - began) * (SYNC_SHARE - 1);
+    flume->sync_next_ms = now / 1000 + (pause < SYNC_MS * 1000 ? pause / 1000 : SYNC_MS);
     if (err != OK) flume_fail(flume, &flume->log_failure, err);
     return err;
 }

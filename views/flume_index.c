@@ -4,11 +4,12 @@
 #include "store/err.h"
 #include "views/flume_internal.h"
 
-/* A slice is what is scanned and applied at once: small enough that appends are served in between and memory stays
- * bounded. */
-#define SLICE_RECORDS 20000
-#define SLICE_BYTES ((int64_t)16 << 20)
-#define SLICE_RECORDS_LEAST 1024 /* not cut shorter when an append comes */
+/* A slice is what is gathered and applied at once by the indexer itself: small enough that appends are served in between. */
+#define SLICE_RECORDS 4096
+#define SLICE_BYTES ((int64_t)4 << 20)
+#define SLICE_MEMORY ((size_t)64 << 20)
+#define SLICE_MS 100
+#define SLICE_BYTES_KEPT ((int64_t)1 << 20) /* one of more log than that gives its memory back */
 
 /* A long build is committed in large transactions, which is several times faster. */
 #define COMMIT_BYTES ((int64_t)256 << 20)
@@ -16,20 +17,7 @@
 
 #define RETRY_MS 5000
 
-/* A message that needed more than this gives its memory back. */
-#define MESSAGE_REFS_KEPT 16
-#define MESSAGE_SCRATCH_KEPT 1024
-
-/* Fingerprint of a view whose last record was deleted already when the view passed it. */
-#define FINGERPRINT_DELETED UINT64_C(0)
-
 /* ---- does a view fit the log? ----------------------------------------------------------------------------------- */
-
-static uint64_t fingerprint_of(struct slice record)
-{
-    uint64_t fingerprint = view_fingerprint(record);
-    return fingerprint == FINGERPRINT_DELETED ? 1 : fingerprint;
-}
 
 static bool position_fits(const struct view_state *state, struct log *log)
 {
@@ -37,7 +25,7 @@ static bool position_fits(const struct view_state *state, struct log *log)
     if (state->since > log_durable(log)) return false;
     int err = log_get(log, state->since, &record);
     if (err == ERR_DELETED) return state->fingerprint == FINGERPRINT_DELETED;
-    return err == OK && state->fingerprint == fingerprint_of(record.value);
+    return err == OK && state->fingerprint == gather_fingerprint(record.value);
 }
 
 const char *index_check(const struct flume_slot *slot, struct log *log)
@@ -102,6 +90,7 @@ int index_commit(struct flume *flume)
 
 void index_fail(struct flume *flume, int err, bool retry)
 {
+    build_cancel(flume);
     kv_abort(flume->txn);
     flume->txn = NULL;
     for (size_t i = 0; i < flume->slot_count; i++)
@@ -157,6 +146,7 @@ void index_rebuild_asked(struct flume *flume)
         struct flume_slot *slot = &flume->slots[i];
         if (!index_may_work(flume) || !atomic_exchange(&slot->rebuild, false)) continue;
         asked = true;
+        build_cancel(flume);
         err = index_txn(flume);
         if (err == OK) err = index_reset(flume, slot, atomic_load(&flume->log), "asked");
     }
@@ -180,123 +170,96 @@ int flume_rebuild(struct flume *flume, const char *name)
     return OK;
 }
 
-/* ---- a batch of scanned records --------------------------------------------------------------------------------- */
+/* ---- what was gathered ------------------------------------------------------------------------------------------ */
 
-void batch_free(struct flume_batch *batch)
+/* Writes one view's part. */
+static int gather_write(struct flume *flume, struct flume_slot *slot, struct flume_gather *gather)
 {
-    for (size_t i = 0; i < batch->made; i++)
-        message_free(&batch->messages[i]);
-    free(batch->messages);
-    free(batch->records);
-    *batch = (struct flume_batch){ 0 };
-}
-
-static int batch_make(struct flume_batch *batch)
-{
-    if (batch->messages != NULL) return OK;
-    batch->messages = calloc(SLICE_RECORDS, sizeof *batch->messages);
-    batch->records = calloc(SLICE_RECORDS, sizeof *batch->records);
-    if (batch->messages != NULL && batch->records != NULL) return OK;
-    batch_free(batch);
-    return err_set(ERR_NOMEM, "no memory to index %d records", SLICE_RECORDS);
-}
-
-static int batch_add(struct flume_batch *batch, const struct log_record *record)
-{
-    struct message *message = &batch->messages[batch->count];
-    if (batch->count == batch->made) {
-        message_init(message);
-        batch->made++;
-    }
-    int err = message_scan(message, record->value.data, record->value.len);
-    if (err != OK) return err;
-    batch->records[batch->count++] = (struct view_record){ .seq = record->seq, .message = message };
-    return OK;
-}
-
-/* Forgets the records. One odd message must not keep its memory for ever, 20000 of them would be a lot. */
-static void batch_reset(struct flume_batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++) {
-        struct message *message = &batch->messages[i];
-        if (message->ref_cap <= MESSAGE_REFS_KEPT && message->scratch.cap <= MESSAGE_SCRATCH_KEPT) continue;
-        message_free(message);
-        message_init(message);
-    }
-    batch->count = 0;
-}
-
-/* ---- slices ----------------------------------------------------------------------------------------------------- */
-
-struct slice_result {
-    int64_t reached; /* the views are applied up to here */
-    uint64_t fingerprint;
-    int64_t bytes;
-    bool log_is_bad; /* the error is the log's, not the views' */
-};
-
-static bool slice_is_full(struct flume *flume, int64_t bytes)
-{
-    size_t count = flume->batch.count;
-    if (count == SLICE_RECORDS || bytes >= SLICE_BYTES) return true;
-    return count >= SLICE_RECORDS_LEAST && (atomic_load(&flume->queue_new) > 0 || atomic_load(&flume->closing));
-}
-
-/* Scans records above `from` and up to `bound`, which are both records or SEQ_EMPTY. */
-static int slice_scan(struct flume *flume, int64_t from, int64_t bound, struct slice_result *result)
-{
-    struct log_range range = { .min = from < 0 ? 0 : from, .max = bound };
-    struct log_cursor cursor;
-    struct log_record record, last = { .seq = SEQ_EMPTY };
-    *result = (struct slice_result){ .log_is_bad = true };
-    int more = log_cursor_open(atomic_load(&flume->log), &range, &cursor);
-    if (more != OK) return more;
-    while ((more = log_next(&cursor, &record)) == 1) {
-        if (record.seq <= from) continue;
-        int err = batch_add(&flume->batch, &record);
-        if (err != OK) return err;
-        last = record;
-        result->bytes += (int64_t)record.value.len;
-        if (slice_is_full(flume, result->bytes)) break;
-    }
-    if (more < 0) return more;
-    /* Deleted records at the end of the range are passed, too: else no view would ever reach such a head. */
-    result->reached = more == 1 ? last.seq : bound;
-    result->fingerprint = last.seq == result->reached ? fingerprint_of(last.value) : FINGERPRINT_DELETED;
-    result->log_is_bad = false;
-    return OK;
-}
-
-static int slice_apply(struct flume *flume, struct flume_slot *slot, const struct slice_result *result)
-{
-    const struct flume_batch *batch = &flume->batch;
-    int err = OK;
-    if (batch->count > 0) err = view_store_apply(flume->txn, &slot->view, batch->records, batch->count);
+    int err = index_txn(flume);
+    if (err == OK) err = view_batch_write(gather->batches[slot - flume->slots], &slot->view, flume->txn);
     if (err != OK) return err;
     struct view_state state = {
         .version = slot->view.ops->version,
         .log_identity = log_identity(atomic_load(&flume->log)),
-        .since = result->reached,
-        .fingerprint = result->fingerprint,
-        .records = slot->state.records + batch->count,
+        .since = gather->reached,
+        .fingerprint = gather->fingerprint,
+        .records = slot->state.records + gather->records,
     };
     err = view_store_save(flume->txn, &slot->view, &state);
     if (err == OK) slot->state = state;
     return err;
 }
 
-/* One slice of all views that stand at `from`. */
-static int index_slice(struct flume *flume, int64_t from, int64_t bound, struct slice_result *result)
+/* The views of a part one after the other, so that appends and fresh views are served in between: 1 = one was written, 0 = nothing is ready. */
+static int index_build(struct flume *flume, bool *ret_log_is_bad)
 {
-    int err = batch_make(&flume->batch);
-    if (err == OK) err = slice_scan(flume, from, bound, result);
-    if (err == OK) err = index_txn(flume);
-    for (size_t i = 0; err == OK && i < flume->slot_count; i++)
-        if (flume->slots[i].state.since == from) err = slice_apply(flume, &flume->slots[i], result);
-    flume->txn_bytes += result->bytes;
-    batch_reset(&flume->batch);
+    struct flume_gather *gather;
+    int found = build_part(flume, &gather, ret_log_is_bad);
+    if (found != 1) return found;
+    *ret_log_is_bad = false;
+    while (flume->build_slot < flume->slot_count && !gather->takes[flume->build_slot])
+        flume->build_slot++;
+    if (flume->build_slot < flume->slot_count) {
+        int err = gather_write(flume, &flume->slots[flume->build_slot++], gather);
+        return err == OK ? 1 : err;
+    }
+    flume->txn_bytes += gather->bytes;
+    build_part_done(flume);
+    return 1;
+}
+
+/* ---- slices ----------------------------------------------------------------------------------------------------- */
+
+struct slice_result {
+    int64_t reached; /* the views are applied up to here */
+    bool log_is_bad; /* the error is the log's, not the views' */
+};
+
+static int slice_gather(struct flume *flume, const bool slots[VIEWS_MAX], int64_t from, int64_t bound,
+                        bool *ret_log_is_bad)
+{
+    const struct gather_limits limits = {
+        .records = SLICE_RECORDS, .bytes = SLICE_BYTES, .memory = SLICE_MEMORY, .ms = SLICE_MS, .hurry = flume
+    };
+    int err = flume->slice == NULL ? gather_new(&flume->slice) : OK;
+    if (err == OK) err = gather_begin(flume->slice, flume, slots, from, bound);
+    if (err != OK) return err;
+    err = gather_run(flume->slice, atomic_load(&flume->log), &limits);
+    *ret_log_is_bad = flume->slice->log_is_bad;
     return err;
 }
+
+static void slice_forget(struct flume *flume)
+{
+    if (flume->slice == NULL) return;
+    if (flume->slice->bytes > SLICE_BYTES_KEPT) {
+        gather_free(flume->slice);
+        flume->slice = NULL;
+    } else {
+        gather_clear(flume->slice);
+    }
+}
+
+/* One slice of all views that stand at `from`, up to `bound`. If that is far, threads build the rest. */
+static int index_slice(struct flume *flume, int64_t from, int64_t bound, struct slice_result *result)
+{
+    bool slots[VIEWS_MAX] = { false };
+    for (size_t i = 0; i < flume->slot_count; i++)
+        slots[i] = flume->slots[i].state.since == from && !build_takes(flume, i);
+    int err = slice_gather(flume, slots, from, bound, &result->log_is_bad);
+    if (err != OK) return err;
+    bool far = flume->slice->reached != bound && flume->build == NULL && !atomic_load(&flume->closing);
+    /* What is written to empty tables in one go, and in order, is written several times faster. */
+    bool write = !far || from != SEQ_EMPTY;
+    result->reached = write ? flume->slice->reached : from;
+    for (size_t i = 0; write && err == OK && i < flume->slot_count; i++)
+        if (slots[i]) err = gather_write(flume, &flume->slots[i], flume->slice);
+    if (write) flume->txn_bytes += flume->slice->bytes;
+    slice_forget(flume);
+    return err == OK && far ? build_start(flume, slots, result->reached, bound) : err;
+}
+
+/* ---- groups ------------------------------------------------------------------------------------------------------- */
 
 /* The views stand in groups of equal since. The lowest since above `above`, `head` if there is none. */
 static int64_t group_next(const struct flume *flume, int64_t above, int64_t head)
@@ -309,13 +272,13 @@ static int64_t group_next(const struct flume *flume, int64_t above, int64_t head
     return next;
 }
 
-/* The freshest and the most backward group of those that are behind. false = none is. */
+/* The freshest and the most backward group of those that are behind and not waiting for a build. false = none is. */
 static bool groups_behind(const struct flume *flume, int64_t head, int64_t *ret_high, int64_t *ret_low)
 {
     int64_t high = INT64_MIN, low = head;
     for (size_t i = 0; i < flume->slot_count; i++) {
         int64_t since = flume->slots[i].state.since;
-        if (since >= head) continue;
+        if (since >= head || build_holds(flume, i)) continue;
         if (since > high) high = since;
         if (since < low) low = since;
     }
@@ -325,16 +288,18 @@ static bool groups_behind(const struct flume *flume, int64_t head, int64_t *ret_
     return true;
 }
 
-/* One slice for the freshest views, so that they stay fresh, and one for those that are farthest behind, up to where
- * the next ones stand, so that they go on together and read each record once. */
-static int index_slices(struct flume *flume, int64_t head, int64_t high, int64_t low, bool *ret_log_is_bad)
+/* A slice for the freshest views, so that they stay fresh, and one for those that are farthest behind, up to where the next ones stand, so that
+ * they go on together and read each record once. Where the freshest have farther to go, they wait for the others instead. */
+static int index_slices(struct flume *flume, int64_t head, int64_t high, int64_t low, struct slice_result *result)
 {
-    struct slice_result result = { 0 };
-    int err = index_slice(flume, high, head, &result);
-    if (err == OK && result.reached == head) flume->txn_fresh = true;
-    if (err == OK && low != high) err = index_slice(flume, low, group_next(flume, low, head), &result);
-    *ret_log_is_bad = result.log_is_bad;
-    return err;
+    int err = OK;
+    if (low == high || head - high <= high - low || flume->build != NULL) {
+        err = index_slice(flume, high, head, result);
+        if (err != OK || result->reached != head) return err;
+        flume->txn_fresh = true;
+    }
+    if (low == high || flume->build != NULL) return OK;
+    return index_slice(flume, low, group_next(flume, low, head), result);
 }
 
 static bool commit_is_due(struct flume *flume)
@@ -346,19 +311,26 @@ static bool commit_is_due(struct flume *flume)
 bool index_step(struct flume *flume)
 {
     int64_t head = log_durable(atomic_load(&flume->log)), high, low;
-    bool log_is_bad = false;
+    struct slice_result result = { 0 };
+    int err = OK, built = 0;
     if (!index_may_work(flume)) return false;
-    if (!groups_behind(flume, head, &high, &low)) return flume->txn != NULL && index_show(flume);
-    int err = index_slices(flume, head, high, low, &log_is_bad);
-    if (err != OK) {
-        index_fail(flume, err, passes(err) || (log_is_bad && flume->follow_path != NULL));
+    if (flume->build != NULL && !build_fits(flume)) build_cancel(flume);
+    bool behind = groups_behind(flume, head, &high, &low);
+    if (behind) err = index_slices(flume, head, high, low, &result);
+    if (err == OK && flume->build != NULL) built = index_build(flume, &result.log_is_bad);
+    if (err != OK || built < 0) {
+        err = err != OK ? err : built;
+        index_fail(flume, err, passes(err) || (result.log_is_bad && flume->follow_path != NULL));
         return false;
     }
-    return commit_is_due(flume) ? index_show(flume) : true;
+    bool worked = behind || built == 1;
+    if (flume->txn == NULL || (worked && !commit_is_due(flume))) return worked;
+    return index_show(flume);
 }
 
 void index_finish(struct flume *flume)
 {
+    build_cancel(flume);
     (void)index_step(flume);
     if (flume->txn != NULL) (void)index_show(flume);
 }

@@ -10,6 +10,7 @@
 
 #include "views/flume.h"
 #include "views/flume_pending.h"
+#include "views/view_batch.h"
 #include "views/view_store.h"
 
 #define FLUME_NEVER INT64_MAX /* a time that does not come */
@@ -74,13 +75,59 @@ struct flume_old_log {
     struct flume_old_log *next;
 };
 
-/* Records of one slice, scanned; memory is kept from slice to slice. */
-struct flume_batch {
-    struct message *messages;
-    struct view_record *records;
-    size_t made; /* messages that were initialised */
-    size_t count;
+/* ---- gathering (flume_gather.c) ----------------------------------------------------------------------------------- */
+
+/* Fingerprint of a view whose last record was deleted already when the view passed it. */
+#define FINGERPRINT_DELETED UINT64_C(0)
+
+/* What a stretch of the log will change in some of the views: gathered by any thread, written by the indexer. */
+struct flume_gather {
+    struct view_batch *batches[VIEWS_MAX]; /* by the number of the slot; made when it first takes part */
+    bool takes[VIEWS_MAX];
+    int64_t from, bound;  /* records above `from` up to `bound`, which are both records or SEQ_EMPTY */
+    int64_t reached;      /* so far */
+    uint64_t fingerprint; /* of the record there */
+    uint64_t records;
+    int64_t bytes;   /* of log */
+    bool log_is_bad; /* an error was the log's, not the views' */
+    struct message message;
 };
+
+/* Any of them reached: it is full, and may go on later. */
+struct gather_limits {
+    uint64_t records;
+    int64_t bytes; /* of log */
+    size_t memory;
+    int64_t ms;
+    const struct flume *hurry; /* not NULL: few records are enough when an append waits there */
+    const atomic_bool *stop;   /* not NULL: give up */
+};
+
+int gather_new(struct flume_gather **ret_gather);
+void gather_free(struct flume_gather *gather); /* NULL is fine */
+/* Empties it for the views of `slots` that stand at `from`. */
+int gather_begin(struct flume_gather *gather, struct flume *flume, const bool slots[VIEWS_MAX], int64_t from,
+                 int64_t bound);
+/* Goes on from where it stands. It is at its end when `reached` is `bound`. */
+int gather_run(struct flume_gather *gather, struct log *log, const struct gather_limits *limits);
+uint64_t gather_fingerprint(struct slice record); /* of a record for view_state; never that of a deleted one */
+void gather_clear(struct flume_gather *gather);   /* what was written is forgotten; it can go on */
+
+/* ---- long builds (flume_build.c) ---------------------------------------------------------------------------------- */
+
+struct flume_build; /* threads that gather ahead of the indexer */
+
+/* For the slots of `slots`, which all stand at `from`. The functions of a build are the indexer's. */
+int build_start(struct flume *flume, const bool slots[VIEWS_MAX], int64_t from, int64_t bound);
+bool build_takes(const struct flume *flume, size_t slot);
+bool build_holds(const struct flume *flume, size_t slot); /* it is in a build, or must wait for the end of one */
+/* The next part in the order of the log: 1, 0 = not ready yet (the indexer will be woken), <0 = the error that ended it. */
+int build_part(struct flume *flume, struct flume_gather **ret_gather, bool *ret_log_is_bad);
+bool build_fits(const struct flume *flume); /* false: the log was replaced */
+void build_part_done(struct flume *flume);  /* it is written; after the last one the build is over */
+void build_cancel(struct flume *flume);     /* stops it, forgets what was not written; none is fine */
+
+/* ---- the core ------------------------------------------------------------------------------------------------- */
 
 struct flume {
     struct flume_options options;
@@ -112,15 +159,18 @@ struct flume {
     struct kv_txn *txn; /* NULL while nothing was applied since the last commit */
     int64_t txn_bytes;
     int64_t txn_began_ms;
-    bool txn_fresh;   /* holds what readers wait for, not only a step of a long build */
-    int64_t retry_ms; /* when a failure of the views is tried again */
-    struct flume_batch batch;
+    bool txn_fresh;             /* holds what readers wait for, not only a step of a long build */
+    int64_t retry_ms;           /* when a failure of the views is tried again */
+    struct flume_gather *slice; /* NULL, or kept for the next slice */
+    struct flume_build *build;  /* NULL = none */
+    size_t build_slot;          /* of the part that is being written: the next view */
 
     /* appending */
     struct flume_append *parked; /* jobs that wait for the views of the chain rule */
     struct pending pending;
     struct message scan;
-    int64_t sync_due_ms; /* FLUME_NEVER = everything is durable */
+    int64_t sync_due_ms;  /* FLUME_NEVER = everything is durable */
+    int64_t sync_next_ms; /* when the disk may be asked again */
     size_t unsynced;
     int64_t received_ms;
     unsigned received_part; /* thousandths of a ms past it */
@@ -153,7 +203,6 @@ void index_works_again(struct flume *flume); /* a failure of the views is over *
 bool index_step(struct flume *flume);        /* true = there was something to do */
 void index_finish(struct flume *flume);      /* the newest records, and what is not committed yet */
 void index_rebuild_asked(struct flume *flume);
-void batch_free(struct flume_batch *batch);
 
 /* flume_append.c */
 void append_round(struct flume *flume, bool closing);

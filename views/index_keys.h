@@ -8,44 +8,49 @@
 
 #include "store/buf.h"
 
-struct index_key {
-    uint32_t hash;
-    uint32_t len;
-    size_t at; /* in `bytes` */
-};
-
 /* For radix_sort: sorted by `prefix`, equal ones stay in their order. */
 struct index_sort {
     uint64_t prefix;
-    uint32_t id;
+    uint64_t id;
 };
 
 struct index_keys {
-    struct index_key *keys;
+    size_t extra;  /* bytes kept with each key for the owner, zero at first; a multiple of 4 */
+    uint32_t *ats; /* of each id: where its record stands in `bytes`, in words */
     size_t count, cap;
-    uint32_t *slots; /* hash table of id + 1; 0 = free */
+    struct index_slot {
+        uint32_t hash;
+        uint32_t at; /* + 1; 0 = free */
+    } * slots;       /* hash table */
     size_t slot_count;
-    char *bytes;
+    char *bytes; /* records: id, length of the key, extra, key */
     size_t byte_count, byte_cap;
     uint64_t seed;
 };
 
 #define INDEX_KEYS_MAX ((size_t)1 << 30)
 
-void index_keys_init(struct index_keys *keys);
+void index_keys_init(struct index_keys *keys, size_t extra);
 void index_keys_free(struct index_keys *keys);
 void index_keys_reset(struct index_keys *keys); /* empty, memory kept */
 
 /* The number of `key`, which is added if it is new: its number is then the `count` from before. ERR_NOMEM, ERR_LIMIT. */
 int index_keys_add(struct index_keys *keys, struct slice key, uint32_t *ret_id);
 
-/* Borrowed until the next add. */
+/* The same in two steps, between which a caller with several keys lets the processor fetch what all of them will need. */
+uint32_t index_keys_hash(const struct index_keys *keys, struct slice key);
+int index_keys_add_hashed(struct index_keys *keys, struct slice key, uint32_t hash, uint32_t *ret_id);
+void index_keys_fetch_slot(const struct index_keys *keys, uint32_t hash);
+void index_keys_fetch_record(const struct index_keys *keys, uint32_t hash); /* once the slot is there */
+
+/* Both borrowed until the next add. */
 struct slice index_keys_get(const struct index_keys *keys, uint32_t id);
+void *index_keys_extra(const struct index_keys *keys, uint32_t id);
 
 /* The ids in the byte order of their keys; the caller frees. */
 int index_keys_sort(const struct index_keys *keys, struct index_sort **ret_order);
 
-/* Bytes of memory held. */
+/* Bytes of memory in use. */
 size_t index_keys_bytes(const struct index_keys *keys);
 
 /* Sorts `items` by prefix with the help of `spare`, which holds as many. */
@@ -57,6 +62,28 @@ uint64_t index_prefix(struct slice key);
 /* Doubles a growing array: `*ptr` holds `*cap` items of `size` bytes, and more than `used` of them afterwards. */
 int index_grow(void *ptr, size_t *cap, size_t used, size_t size);
 
+/* Postings and ids are kept by epochs: stretches of the log, so that what is new touches new pages only, however large the log is. The
+ * epoch stands in front of the key, the rest of the seq behind it. Seqs are below 2^53, so both fit 32 bits. */
+#define EPOCH_BITS 29
+#define EPOCH_SEQ_MAX ((UINT64_C(1) << (32 + EPOCH_BITS)) - 1)
+
+static inline uint32_t epoch_of(uint64_t seq)
+{
+    return (uint32_t)(seq >> EPOCH_BITS);
+}
+
+static inline uint32_t epoch_rest(uint64_t seq)
+{
+    return (uint32_t)(seq & ((UINT64_C(1) << EPOCH_BITS) - 1));
+}
+
+static inline uint64_t epoch_join(uint32_t epoch, uint32_t rest)
+{
+    return (uint64_t)epoch << EPOCH_BITS | rest;
+}
+
+void index_put_u32be(uint8_t *out, uint32_t value);
+uint32_t index_get_u32be(const uint8_t *in);
 void index_put_u64be(uint8_t *out, uint64_t value);
 uint64_t index_get_u64be(const uint8_t *in);
 void index_put_u64le(uint8_t *out, uint64_t value);

@@ -46,22 +46,72 @@ static int iter_load(struct list_iter *iter, const struct chunk_head *head)
     return 1;
 }
 
-/* The chunk after (reverse: before) the one the cursor is on: 1, 0, <0. */
-static int iter_step(struct list_iter *iter, struct chunk_head *ret_head)
+/* Takes the chunk that the cursor is on if it is one of the term: 1, 0, <0. */
+static int iter_look(const struct list_iter *iter, struct slice key, struct slice value, struct chunk_head *ret_head)
 {
-    struct slice key, value;
-    int found = iter->reverse ? kv_prev(iter->cursor, &key, &value) : kv_next(iter->cursor, &key, &value);
-    return found == 1 ? chunk_head_read(&iter->term, key, value, ret_head) : found;
+    return chunk_head_read(iter->payload, &iter->term, key, value, ret_head);
 }
 
-/* The last chunk that begins before `at`, or at it too if `with`: 1, 0, <0. */
+/* The first chunk of the term in `epoch` or a later one: 1, 0, <0. */
+static int iter_epoch_up(struct list_iter *iter, uint32_t epoch, struct chunk_head *ret_head)
+{
+    uint8_t bytes[CHUNK_KEY_MAX];
+    struct slice key, value;
+    for (;;) {
+        const struct slice from = { (const char *)bytes,
+                                    chunk_key(iter->payload, &iter->term, epoch_join(epoch, 0), 0, bytes) };
+        int found = kv_seek(iter->cursor, from, &key, &value);
+        if (found != 1) return found;
+        found = iter_look(iter, key, value, ret_head);
+        if (found != 0 || iter->payload) return found;
+        uint32_t next = chunk_key_epoch(false, key);
+        if (next == epoch && epoch == UINT32_MAX) return 0;
+        epoch = next > epoch ? next : epoch + 1;
+    }
+}
+
+/* The last chunk of the term whose key is below `limit`, which is one of `epoch`, or in an earlier epoch: 1, 0, <0. */
+static int iter_epoch_down(struct list_iter *iter, struct slice limit, uint32_t epoch, struct chunk_head *ret_head)
+{
+    uint8_t bytes[CHUNK_KEY_MAX];
+    struct slice key, value;
+    for (;;) {
+        int found = kv_before(iter->cursor, limit, &key, &value);
+        if (found != 1) return found;
+        found = iter_look(iter, key, value, ret_head);
+        if (found != 0 || iter->payload) return found;
+        uint32_t before = chunk_key_epoch(false, key);
+        if (before == epoch && epoch == 0) return 0;
+        epoch = before < epoch ? before : epoch - 1;
+        uint64_t last = epoch_join(epoch, epoch_rest(UINT64_MAX));
+        limit = (struct slice){ (const char *)bytes, chunk_key(false, &iter->term, last, UINT32_MAX, bytes) };
+    }
+}
+
+/* The chunk after (reverse: before) the one the cursor is on: 1, 0, <0. `at` is in that one. */
+static int iter_step(struct list_iter *iter, uint64_t at, struct chunk_head *ret_head)
+{
+    struct slice key, value;
+    uint32_t epoch = chunk_epoch(iter->payload, at);
+    int found = iter->reverse ? kv_prev(iter->cursor, &key, &value) : kv_next(iter->cursor, &key, &value);
+    if (found == 1) found = iter_look(iter, key, value, ret_head);
+    if (found != 0 || iter->payload) return found;
+    if (!iter->reverse) return epoch == UINT32_MAX ? 0 : iter_epoch_up(iter, epoch + 1, ret_head);
+    uint8_t bytes[CHUNK_KEY_MAX];
+    const struct slice limit = { (const char *)bytes, chunk_key(false, &iter->term, epoch_join(epoch, 0), 0, bytes) };
+    return iter_epoch_down(iter, limit, epoch, ret_head);
+}
+
+/* The last chunk that begins before `at`, or at it too if `with`, in the epoch of `at`: 1, 0, <0. */
 static int iter_before(struct list_iter *iter, uint64_t at, bool with, struct chunk_head *ret_head)
 {
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
-    const struct slice limit = { (const char *)bytes, chunk_key(&iter->term, at, with ? UINT32_MAX : 0, bytes) };
+    const struct slice limit = { (const char *)bytes,
+                                 chunk_key(iter->payload, &iter->term, at, with ? UINT32_MAX : 0, bytes) };
+    if (iter->reverse) return iter_epoch_down(iter, limit, chunk_epoch(iter->payload, at), ret_head);
     int found = kv_before(iter->cursor, limit, &key, &value);
-    return found == 1 ? chunk_head_read(&iter->term, key, value, ret_head) : found;
+    return found == 1 ? iter_look(iter, key, value, ret_head) : found;
 }
 
 /* Loads the chunk that holds the first entry >= `at`. */
@@ -74,9 +124,10 @@ static int iter_jump_up(struct list_iter *iter, uint64_t at)
     /* kv_before leaves the cursor nowhere when there is nothing before: look for the place itself. */
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
-    const struct slice from = { (const char *)bytes, chunk_key(&iter->term, at, 0, bytes) };
+    const struct slice from = { (const char *)bytes, chunk_key(iter->payload, &iter->term, at, 0, bytes) };
     found = kv_seek(iter->cursor, from, &key, &value);
-    if (found == 1) found = chunk_head_read(&iter->term, key, value, &head);
+    if (found == 1) found = iter_look(iter, key, value, &head);
+    if (found == 0 && !iter->payload && epoch_of(at) < UINT32_MAX) found = iter_epoch_up(iter, epoch_of(at) + 1, &head);
     return found == 1 ? iter_load(iter, &head) : found;
 }
 
@@ -132,12 +183,16 @@ static bool iter_holds(const struct list_iter *iter, uint64_t at)
 
 int list_seek(struct list_iter *iter, uint64_t at, struct list_entry *ret_entry)
 {
+    if (!iter->payload && at > LIST_AT_MAX) {
+        if (!iter->reverse) return iter_end(iter);
+        at = LIST_AT_MAX;
+    }
     if (iter_holds(iter, at)) return iter_place(iter, at, ret_entry);
     /* The neighbour in the direction of travel is often the one. */
     if (iter->loaded && iter->count > 0) {
         struct chunk_head head;
         bool ahead = iter->reverse ? at < iter->entries[0].at : at > iter->entries[iter->count - 1].at;
-        int found = ahead ? iter_step(iter, &head) : 0;
+        int found = ahead ? iter_step(iter, iter->entries[0].at, &head) : 0;
         if (ahead && found == 0) return iter_end(iter);
         if (found < 0) return found;
         if (ahead && (iter->reverse ? head.first <= at : head.last >= at)) {
@@ -156,73 +211,104 @@ int list_next(struct list_iter *iter, struct list_entry *ret_entry)
     if (iter->count == 0) return 0;
     if (iter->next < iter->count) return iter_take(iter, ret_entry);
     struct chunk_head head;
-    int found = iter_step(iter, &head);
+    int found = iter_step(iter, iter->entries[0].at, &head);
     if (found == 0) return iter_end(iter);
     if (found == 1) found = iter_load(iter, &head);
     return found == 1 ? iter_take(iter, ret_entry) : found;
 }
 
-/* Adds up the chunks of `term` from the one the cursor gave; 1, or an error. */
-static int list_sum(struct kv_cursor *cursor, const struct term *term, struct slice key, struct slice value,
-                    uint64_t *ret_count, uint64_t *ret_last)
+/* Adds up the chunks of a term: OK, or an error. The counts stay as they are if it has none. */
+static int list_sum(struct list_iter *iter, uint64_t *count, uint64_t *last)
 {
-    uint64_t count = 0, last = 0;
-    int found = 1;
     struct chunk_head head;
-    while (found == 1 && (found = chunk_head_read(term, key, value, &head)) == 1) {
-        count += head.count;
-        last = head.last;
-        found = kv_next(cursor, &key, &value);
+    int found = iter_epoch_up(iter, 0, &head);
+    while (found == 1) {
+        *count += head.count;
+        *last = head.last;
+        found = iter_step(iter, head.first, &head);
     }
-    if (found < 0) return found;
-    *ret_count = count;
-    *ret_last = last;
-    return 1;
+    return found;
 }
 
-int list_count(struct kv_txn *txn, kv_table table, const struct term *term, uint64_t *ret_count)
+int list_count(struct kv_txn *txn, kv_table table, bool payload, const struct term *term, uint64_t *ret_count)
 {
-    struct kv_cursor *cursor;
-    struct slice key, value, from = { (const char *)term->bytes, term->len };
+    struct list_iter iter;
     uint64_t count = 0, last;
-    int err = kv_cursor_open(txn, table, &cursor);
+    int err = list_iter_open(txn, table, payload, term, false, &iter);
     if (err != OK) return err;
-    int found = kv_seek(cursor, from, &key, &value);
-    if (found == 1) found = list_sum(cursor, term, key, value, &count, &last);
-    kv_cursor_close(cursor);
-    if (found < 0) return found;
-    *ret_count = count;
+    err = list_sum(&iter, &count, &last);
+    list_iter_close(&iter);
+    if (err == OK) *ret_count = count;
+    return err;
+}
+
+/* The term of a list's first chunk, which has no ordinal. */
+static int key_term(bool payload, struct slice key, struct term *ret_term)
+{
+    size_t before = payload ? 0 : 4;
+    if (key.len < 9 || key.len - 8 > TERM_MAX)
+        return err_set(ERR_CORRUPT, "a list of the views holds a damaged key; rebuild the views");
+    ret_term->len = (uint8_t)(key.len - 8);
+    memcpy(ret_term->bytes, key.data + before, ret_term->len);
     return OK;
 }
 
-int list_next_term(struct kv_txn *txn, kv_table table, const struct term *after, struct term *ret_term,
+static bool term_before(const struct term *a, const struct term *b)
+{
+    return memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len) < 0;
+}
+
+/* The first term > `after` of an epoch: 1, 0, <0. *epoch becomes the next one to look into, 0 = there is none. */
+static int epoch_next_term(struct kv_cursor *cursor, bool payload, const struct term *after, uint32_t *epoch,
+                           struct term *ret_term)
+{
+    /* Behind every key of the term: they end in at most 12 bytes. */
+    uint8_t bytes[4 + TERM_MAX + 13];
+    struct slice from = { (const char *)bytes, payload ? 0 : 4 }, key, value;
+    index_put_u32be(bytes, *epoch);
+    if (after != NULL) {
+        memcpy(bytes + from.len, after->bytes, after->len);
+        memset(bytes + from.len + after->len, 0xFF, 13);
+        from.len += (size_t)after->len + 13;
+    }
+    uint32_t here = *epoch;
+    *epoch = 0;
+    int found = kv_seek(cursor, from, &key, &value);
+    if (found != 1) return found;
+    uint32_t there = chunk_key_epoch(payload, key);
+    if (there != here) {
+        *epoch = there;
+        return 0;
+    }
+    if (!payload && here < UINT32_MAX) *epoch = here + 1;
+    int err = key_term(payload, key, ret_term);
+    return err == OK ? 1 : err;
+}
+
+int list_next_term(struct kv_txn *txn, kv_table table, bool payload, const struct term *after, struct term *ret_term,
                    uint64_t *ret_count, uint64_t *ret_last)
 {
-    struct kv_cursor *cursor;
-    struct slice key, value;
-    struct term term;
-    int found, err = kv_cursor_open(txn, table, &cursor);
+    struct list_iter iter;
+    struct term best, term;
+    uint64_t count = 0, last = 0;
+    bool any = false;
+    uint32_t epoch = 0;
+    best.len = 0;
+    int err = list_iter_open(txn, table, payload, &best, false, &iter);
     if (err != OK) return err;
-    if (after == NULL) {
-        found = kv_first(cursor, &key, &value);
-    } else {
-        /* Behind every key of the term: they end in at most 12 bytes. */
-        uint8_t bytes[CHUNK_KEY_MAX + 1];
-        memcpy(bytes, after->bytes, after->len);
-        memset(bytes + after->len, 0xFF, 13);
-        found = kv_seek(cursor, (struct slice){ (const char *)bytes, (size_t)after->len + 13 }, &key, &value);
-    }
-    if (found == 1) {
-        /* The first chunk of a list has no ordinal. */
-        if (key.len < 9 || key.len - 8 > TERM_MAX) {
-            found = err_set(ERR_CORRUPT, "a list of the views holds a damaged key; rebuild the views");
-        } else {
-            term.len = (uint8_t)(key.len - 8);
-            memcpy(term.bytes, key.data, term.len);
-            found = list_sum(cursor, &term, key, value, ret_count, ret_last);
-        }
-    }
-    kv_cursor_close(cursor);
-    if (found == 1) *ret_term = term;
-    return found;
+    do {
+        int found = epoch_next_term(iter.cursor, payload, after, &epoch, &term);
+        if (found < 0) err = found;
+        if (found != 1 || (any && !term_before(&term, &best))) continue;
+        best = term;
+        any = true;
+    } while (err == OK && epoch != 0);
+    iter.term = best;
+    if (err == OK && any) err = list_sum(&iter, &count, &last);
+    list_iter_close(&iter);
+    if (err != OK || !any) return err;
+    *ret_term = best;
+    *ret_count = count;
+    *ret_last = last;
+    return 1;
 }

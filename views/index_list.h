@@ -1,16 +1,22 @@
 /* Index shape "list": term -> ascending list of entries, packed in chunks. Posting lists (term -> seqs) are lists whose
  * entries are a seq alone; an ordered map (author -> sequence -> seq) is a list with a payload.
  *
- * On disk (one LMDB entry per chunk): key = term, first `at` as u64BE; value = varint count, varint last - first, then the entries as varints:
- * each `at` but the first as the difference to the one before, then its payload as a zigzag difference to the one before (from 0).
- * A chunk that begins with the very `at` that the one before began with has a u32BE ordinal (1, 2 …) behind it in the key.
+ * On disk (one LMDB entry per chunk), with a payload: key = term, first `at` as u64BE. Without: key = epoch of the chunk (index_keys.h) as
+ * u32BE, term, the rest of its first `at` as u32BE; a chunk holds entries of one epoch. Value = varint count, varint last - first, then the
+ * entries as varints: each `at` but the first as the difference to the one before, then its payload as a zigzag difference to the one
+ * before (from 0). A chunk that begins with the very `at` that the one before began with has a u32BE ordinal (1, 2 …) behind it in the key.
  *
- * Chunks are filled greedily from the beginning of a list, so the layout depends on the entries alone, not on the batches they came in.
- * Entries of equal `at` may repeat: a message that links twice to the same target stands twice, which makes counts exact. */
+ * Chunks are filled greedily from the beginning of a list (of its part in one epoch), so the layout depends on the entries alone, not on the
+ * batches they came in. Entries of equal `at` may repeat: a message that links twice to the same target stands twice, which makes counts
+ * exact. */
 #ifndef VIEWS_INDEX_LIST_H
 #define VIEWS_INDEX_LIST_H
 
+#include "views/index_keys.h"
 #include "views/view.h"
+
+/* `at` of a list without payload goes up to here; a seq is far below. */
+#define LIST_AT_MAX EPOCH_SEQ_MAX
 
 struct list_entry {
     uint64_t at;
@@ -24,7 +30,8 @@ struct list_batch; /* entries for one table; memory of the caller's batch, freed
 int list_batch_new(bool payload, struct list_batch **ret_batch);
 void list_batch_free(struct list_batch *batch); /* NULL is fine */
 int list_batch_add(struct list_batch *batch, const struct term *term, uint64_t at, uint64_t payload);
-size_t list_batch_bytes(const struct list_batch *batch);
+void list_batch_reset(struct list_batch *batch);         /* empty, memory kept */
+size_t list_batch_bytes(const struct list_batch *batch); /* of memory in use */
 
 /* Sorts the batch by term and `at` (equal ones stay in the order they were added), merges it into the table and empties the batch. Entries usually go
  * behind what is there; those that do not are inserted at their place. */
@@ -55,10 +62,10 @@ int list_seek(struct list_iter *iter, uint64_t at, struct list_entry *ret_entry)
 int list_next(struct list_iter *iter, struct list_entry *ret_entry);
 
 /* All entries of a term (repeats counted), from the chunks' heads alone. */
-int list_count(struct kv_txn *txn, kv_table table, const struct term *term, uint64_t *ret_count);
+int list_count(struct kv_txn *txn, kv_table table, bool payload, const struct term *term, uint64_t *ret_count);
 
 /* Walks the terms of a table in byte order: the first term > `after` (NULL = the first of all): 1, its count and its newest entry's `at`, 0 = no more. */
-int list_next_term(struct kv_txn *txn, kv_table table, const struct term *after, struct term *ret_term,
+int list_next_term(struct kv_txn *txn, kv_table table, bool payload, const struct term *after, struct term *ret_term,
                    uint64_t *ret_count, uint64_t *ret_last);
 
 #endif

@@ -58,6 +58,7 @@ void chunk_start(struct chunk *chunk, bool payload, uint32_t ordinal, const stru
 bool chunk_add(struct chunk *chunk, const struct list_entry *entry)
 {
     uint8_t coded[20];
+    if (chunk_epoch(chunk->payload, entry->at) != chunk_epoch(chunk->payload, chunk->first)) return false;
     size_t n = varint_put(coded, entry->at - chunk->last);
     if (chunk->payload) n += varint_put(coded + n, zigzag(chunk->last_payload, entry->payload));
     if (chunk->count == LIST_CHUNK_ENTRIES || n > sizeof chunk->bytes - chunk->len) return false;
@@ -69,14 +70,23 @@ bool chunk_add(struct chunk *chunk, const struct list_entry *entry)
     return true;
 }
 
-size_t chunk_key(const struct term *term, uint64_t at, uint32_t ordinal, uint8_t key[CHUNK_KEY_MAX])
+size_t chunk_key(bool payload, const struct term *term, uint64_t at, uint32_t ordinal, uint8_t key[CHUNK_KEY_MAX])
 {
-    memcpy(key, term->bytes, term->len);
-    index_put_u64be(key + term->len, at);
-    if (ordinal == 0) return (size_t)term->len + 8;
-    for (unsigned i = 0; i < 4; i++)
-        key[term->len + 8 + i] = (uint8_t)(ordinal >> (24 - 8 * i));
-    return (size_t)term->len + 12;
+    uint8_t *out = key;
+    if (!payload) {
+        index_put_u32be(out, epoch_of(at));
+        out += 4;
+    }
+    memcpy(out, term->bytes, term->len);
+    out += term->len;
+    if (payload)
+        index_put_u64be(out, at);
+    else
+        index_put_u32be(out, epoch_rest(at));
+    out += payload ? 8 : 4;
+    if (ordinal == 0) return (size_t)(out - key);
+    index_put_u32be(out, ordinal);
+    return (size_t)(out - key) + 4;
 }
 
 size_t chunk_value(const struct chunk *chunk, uint8_t value[CHUNK_VALUE_MAX])
@@ -87,20 +97,25 @@ size_t chunk_value(const struct chunk *chunk, uint8_t value[CHUNK_VALUE_MAX])
     return n + chunk->len;
 }
 
-int chunk_head_read(const struct term *term, struct slice key, struct slice value, struct chunk_head *ret_head)
+int chunk_head_read(bool payload, const struct term *term, struct slice key, struct slice value,
+                    struct chunk_head *ret_head)
 {
-    if (key.len < term->len || memcmp(key.data, term->bytes, term->len) != 0) return 0;
-    size_t rest = key.len - term->len;
-    const uint8_t *tail = (const uint8_t *)key.data + term->len;
-    if (rest != 8 && rest != 12) return chunk_damaged();
-    struct chunk_head head = { .first = index_get_u64be(tail) };
-    if (rest == 12)
-        for (unsigned i = 8; i < 12; i++)
-            head.ordinal = head.ordinal << 8 | tail[i];
+    size_t before = payload ? 0 : 4, fixed = payload ? 8 : 4;
+    if (key.len < before + term->len || memcmp(key.data + before, term->bytes, term->len) != 0) return 0;
+    size_t rest = key.len - before - term->len;
+    const uint8_t *tail = (const uint8_t *)key.data + before + term->len;
+    if (rest != fixed && rest != fixed + 4) return chunk_damaged();
+    struct chunk_head head = { .first = payload ? index_get_u64be(tail) : index_get_u32be(tail) };
+    if (!payload) {
+        if (head.first != epoch_rest(head.first)) return chunk_damaged();
+        head.first = epoch_join(chunk_key_epoch(payload, key), (uint32_t)head.first);
+    }
+    if (rest != fixed) head.ordinal = index_get_u32be(tail + fixed);
     const uint8_t *at = (const uint8_t *)value.data, *end = at + value.len;
     uint64_t count, span;
     if (!varint_get(&at, end, &count) || !varint_get(&at, end, &span)) return chunk_damaged();
     if (count == 0 || count > LIST_CHUNK_ENTRIES || span > UINT64_MAX - head.first) return chunk_damaged();
+    if (chunk_epoch(payload, head.first) != chunk_epoch(payload, head.first + span)) return chunk_damaged();
     head.count = (size_t)count;
     head.last = head.first + span;
     head.entries = (struct slice){ (const char *)at, (size_t)(end - at) };

@@ -25,8 +25,18 @@ void chunk_start(struct chunk *chunk, bool payload, uint32_t ordinal, const stru
 bool chunk_add(struct chunk *chunk, const struct list_entry *entry);
 
 /* Key and value as stored; answer their lengths. */
-size_t chunk_key(const struct term *term, uint64_t at, uint32_t ordinal, uint8_t key[CHUNK_KEY_MAX]);
+size_t chunk_key(bool payload, const struct term *term, uint64_t at, uint32_t ordinal, uint8_t key[CHUNK_KEY_MAX]);
 size_t chunk_value(const struct chunk *chunk, uint8_t value[CHUNK_VALUE_MAX]);
+
+/* The epoch that a key or an `at` belongs to; all of a list with payload is in epoch 0. */
+static inline uint32_t chunk_epoch(bool payload, uint64_t at)
+{
+    return payload ? 0 : epoch_of(at);
+}
+static inline uint32_t chunk_key_epoch(bool payload, struct slice key)
+{
+    return payload || key.len < 4 ? 0 : index_get_u32be((const uint8_t *)key.data);
+}
 
 /* What a stored chunk says without being unpacked. */
 struct chunk_head {
@@ -37,7 +47,8 @@ struct chunk_head {
 };
 
 /* 1 = a chunk of this term, 0 = of another one, ERR_CORRUPT. */
-int chunk_head_read(const struct term *term, struct slice key, struct slice value, struct chunk_head *ret_head);
+int chunk_head_read(bool payload, const struct term *term, struct slice key, struct slice value,
+                    struct chunk_head *ret_head);
 
 /* head->count entries. */
 int chunk_unpack(const struct chunk_head *head, bool payload, struct list_entry *entries);

@@ -7,13 +7,37 @@
 #include "views/index_keys.h"
 #include "views/index_list_chunk.h"
 
+#define NO_ENTRY UINT32_MAX
+
+/* Terms that are waited for together; fewer than FAR_SLOTS of them are in the processor's cache anyway. */
+#define WAITING_MAX 16
+#define FAR_SLOTS 4096
+
+/* An entry, and the one of the same term that was added before it. */
+struct list_link {
+    uint32_t at_low, at_high;
+    uint32_t before;
+};
+
+/* Kept with each term. */
+struct list_chain {
+    uint32_t last, count;
+};
+
+struct list_waiting {
+    uint32_t hash;
+    struct list_entry entry;
+    struct term term;
+};
+
 struct list_batch {
     bool payload;
     struct index_keys terms;
-    /* parallel arrays, in the order they were added */
-    uint32_t *ids;
-    struct list_entry *entries;
-    size_t count, id_cap, entry_cap;
+    struct list_link *links; /* in the order they were added */
+    uint64_t *payloads;
+    size_t count, link_cap, payload_cap;
+    size_t waiting_count;
+    struct list_waiting waiting[WAITING_MAX];
 };
 
 int list_batch_new(bool payload, struct list_batch **ret_batch)
@@ -21,7 +45,7 @@ int list_batch_new(bool payload, struct list_batch **ret_batch)
     struct list_batch *batch = calloc(1, sizeof *batch);
     if (batch == NULL) return err_set(ERR_NOMEM, "no memory for a batch of list entries");
     batch->payload = payload;
-    index_keys_init(&batch->terms);
+    index_keys_init(&batch->terms, sizeof(struct list_chain));
     *ret_batch = batch;
     return OK;
 }
@@ -30,32 +54,75 @@ void list_batch_free(struct list_batch *batch)
 {
     if (batch == NULL) return;
     index_keys_free(&batch->terms);
-    free(batch->ids);
-    free(batch->entries);
+    free(batch->links);
+    free(batch->payloads);
     free(batch);
+}
+
+void list_batch_reset(struct list_batch *batch)
+{
+    batch->count = batch->waiting_count = 0;
+    index_keys_reset(&batch->terms);
+}
+
+static int batch_put(struct list_batch *batch, const struct term *term, uint32_t hash, const struct list_entry *entry)
+{
+    uint32_t id;
+    int err = index_grow(&batch->links, &batch->link_cap, batch->count, sizeof *batch->links);
+    if (err == OK && batch->payload)
+        err = index_grow(&batch->payloads, &batch->payload_cap, batch->count, sizeof *batch->payloads);
+    const struct slice key = { (const char *)term->bytes, term->len };
+    if (err == OK) err = index_keys_add_hashed(&batch->terms, key, hash, &id);
+    if (err != OK) return err;
+    struct list_chain *chain = index_keys_extra(&batch->terms, id);
+    batch->links[batch->count] = (struct list_link){ (uint32_t)entry->at, (uint32_t)(entry->at >> 32),
+                                                     chain->count == 0 ? NO_ENTRY : chain->last };
+    if (batch->payload) batch->payloads[batch->count] = entry->payload;
+    chain->last = (uint32_t)batch->count++;
+    chain->count++;
+    return OK;
+}
+
+/* Puts what waits. */
+static int batch_settle(struct list_batch *batch)
+{
+    int err = OK;
+    for (size_t i = 0; i < batch->waiting_count; i++)
+        index_keys_fetch_record(&batch->terms, batch->waiting[i].hash);
+    for (size_t i = 0; i < batch->waiting_count && err == OK; i++)
+        err = batch_put(batch, &batch->waiting[i].term, batch->waiting[i].hash, &batch->waiting[i].entry);
+    batch->waiting_count = 0;
+    return err;
 }
 
 int list_batch_add(struct list_batch *batch, const struct term *term, uint64_t at, uint64_t payload)
 {
-    int err = index_grow(&batch->ids, &batch->id_cap, batch->count, sizeof *batch->ids);
-    if (err == OK) err = index_grow(&batch->entries, &batch->entry_cap, batch->count, sizeof *batch->entries);
-    if (err != OK) return err;
-    const struct slice key = { (const char *)term->bytes, term->len };
-    err = index_keys_add(&batch->terms, key, &batch->ids[batch->count]);
-    if (err != OK) return err;
-    batch->entries[batch->count++] = (struct list_entry){ at, batch->payload ? payload : 0 };
-    return OK;
+    if (!batch->payload && at > LIST_AT_MAX)
+        return err_set(ERR_LIMIT, "%llu is too large for a list of seqs", (unsigned long long)at);
+    uint32_t hash = index_keys_hash(&batch->terms, (struct slice){ (const char *)term->bytes, term->len });
+    const struct list_entry entry = { at, payload };
+    if (batch->terms.slot_count < FAR_SLOTS) {
+        int err = batch->waiting_count > 0 ? batch_settle(batch) : OK;
+        return err == OK ? batch_put(batch, term, hash, &entry) : err;
+    }
+    index_keys_fetch_slot(&batch->terms, hash);
+    struct list_waiting *waiting = &batch->waiting[batch->waiting_count++];
+    waiting->hash = hash;
+    waiting->entry = entry;
+    waiting->term.len = term->len;
+    memcpy(waiting->term.bytes, term->bytes, term->len);
+    return batch->waiting_count == WAITING_MAX ? batch_settle(batch) : OK;
 }
 
 size_t list_batch_bytes(const struct list_batch *batch)
 {
-    return sizeof *batch + index_keys_bytes(&batch->terms) + batch->id_cap * sizeof *batch->ids +
-           batch->entry_cap * sizeof *batch->entries;
+    size_t each = sizeof *batch->links + (batch->payload ? sizeof *batch->payloads : 0);
+    return index_keys_bytes(&batch->terms) + batch->count * each;
 }
 
 /* ---- sorting ------------------------------------------------------------------------------------------------ */
 
-/* A merge sort, because equal entries must stay in their order. `spare` holds as many. */
+/* A merge sort, because equal entries must stay in their order. `spare` holds half as many. */
 static void entries_sort(struct list_entry *entries, struct list_entry *spare, size_t n)
 {
     size_t sorted = 1;
@@ -72,47 +139,77 @@ static void entries_sort(struct list_entry *entries, struct list_entry *spare, s
     }
 }
 
-/* Entries of one term after another, terms in byte order. `ends[i]` is where those of the i-th term end. */
-struct sorted_batch {
-    struct index_sort *terms;
-    struct list_entry *entries;
-    size_t *ends;
-};
-
-static void sorted_free(struct sorted_batch *sorted)
+static uint64_t link_at(const struct list_link *link)
 {
-    free(sorted->terms);
-    free(sorted->entries);
-    free(sorted->ends);
+    return (uint64_t)link->at_high << 32 | link->at_low;
 }
 
-static int batch_sort(const struct list_batch *batch, struct sorted_batch *ret_sorted)
+/* The sorted entries of a few terms. Chains lie all over memory, and each link tells only the next: to follow several by turns
+ * takes hardly longer than to follow one. */
+#define SORTER_TERMS 8
+
+struct list_sorter {
+    const struct list_batch *batch;
+    const struct index_sort *order;
+    struct list_entry *entries;
+    size_t cap;
+    size_t count;                  /* terms taken */
+    size_t ends[SORTER_TERMS + 1]; /* where the entries of the i-th one end; the first is 0 */
+};
+
+static int sorter_reserve(struct list_sorter *sorter, size_t count)
 {
-    size_t terms = batch->terms.count, *places = calloc(terms + 1, sizeof *places);
-    struct sorted_batch sorted = { .ends = calloc(terms + 1, sizeof *sorted.ends),
-                                   .entries = calloc(2 * batch->count + 1, sizeof *sorted.entries) };
-    int err = places == NULL || sorted.ends == NULL || sorted.entries == NULL
-                  ? err_set(ERR_NOMEM, "no memory to sort %zu list entries", batch->count)
-                  : index_keys_sort(&batch->terms, &sorted.terms);
-    if (err != OK) goto out;
-    for (size_t i = 0; i < batch->count; i++)
-        places[batch->ids[i]]++;
-    for (size_t i = 0, at = 0; i < terms; i++) {
-        uint32_t id = sorted.terms[i].id;
-        sorted.ends[i] = at + places[id];
-        places[id] = at;
-        at = sorted.ends[i];
+    if (sorter->cap >= 2 * count) return OK;
+    size_t cap = 4 * count + 64;
+    struct list_entry *entries = calloc(cap, sizeof *entries);
+    if (entries == NULL) return err_set(ERR_NOMEM, "no memory to sort %zu list entries", count);
+    free(sorter->entries);
+    sorter->entries = entries;
+    sorter->cap = cap;
+    return OK;
+}
+
+static void sorter_follow(struct list_sorter *sorter, uint32_t at[SORTER_TERMS])
+{
+    const struct list_batch *batch = sorter->batch;
+    size_t left[SORTER_TERMS];
+    for (size_t k = 0; k < sorter->count; k++)
+        left[k] = sorter->ends[k + 1];
+    for (size_t active = 1; active > 0;) {
+        active = 0;
+        for (size_t k = 0; k < sorter->count; k++) {
+            if (left[k] == sorter->ends[k]) continue;
+            const struct list_link *link = &batch->links[at[k]];
+            uint64_t payload = batch->payload ? batch->payloads[at[k]] : 0;
+            sorter->entries[--left[k]] = (struct list_entry){ link_at(link), payload };
+            at[k] = link->before;
+            active++;
+        }
     }
-    for (size_t i = 0; i < batch->count; i++)
-        sorted.entries[places[batch->ids[i]]++] = batch->entries[i];
-    for (size_t i = 0, from = 0; i < terms; from = sorted.ends[i++])
-        entries_sort(sorted.entries + from, sorted.entries + batch->count, sorted.ends[i] - from);
-    *ret_sorted = sorted;
-    sorted = (struct sorted_batch){ 0 };
-out:
-    free(places);
-    sorted_free(&sorted);
-    return err;
+}
+
+/* Takes the terms from the i-th in the order on. */
+static int sorter_take(struct list_sorter *sorter, size_t i)
+{
+    const struct index_keys *terms = &sorter->batch->terms;
+    uint32_t at[SORTER_TERMS];
+    size_t total = 0;
+    sorter->count = terms->count - i < SORTER_TERMS ? terms->count - i : SORTER_TERMS;
+    for (size_t k = 0; k < sorter->count; k++) {
+        const struct list_chain *chain = index_keys_extra(terms, (uint32_t)sorter->order[i + k].id);
+        at[k] = chain->last;
+        total += chain->count;
+        sorter->ends[k + 1] = total;
+        /* of the group behind this one */
+        size_t ahead = i + k + SORTER_TERMS;
+        if (ahead < terms->count) __builtin_prefetch(index_keys_extra(terms, (uint32_t)sorter->order[ahead].id));
+    }
+    int err = sorter_reserve(sorter, total);
+    if (err != OK) return err;
+    sorter_follow(sorter, at);
+    for (size_t k = 0; k < sorter->count; k++)
+        entries_sort(sorter->entries + sorter->ends[k], sorter->entries + total, sorter->ends[k + 1] - sorter->ends[k]);
+    return OK;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------ */
@@ -122,7 +219,8 @@ struct list_writer {
     kv_table table;
     struct kv_cursor *cursor;
     bool payload;
-    bool behind; /* all that is still to come sorts behind what the table holds */
+    uint32_t epoch; /* that is being written */
+    bool behind;    /* all that is still to come sorts behind what the table holds */
     const struct term *term;
     bool open; /* `chunk` is being filled */
     bool dirty;
@@ -134,7 +232,8 @@ static int writer_flush(struct list_writer *writer)
     if (!writer->open || !writer->dirty) return OK;
     uint8_t key[CHUNK_KEY_MAX], value[CHUNK_VALUE_MAX];
     const struct chunk *chunk = &writer->chunk;
-    const struct slice k = { (const char *)key, chunk_key(writer->term, chunk->first, chunk->ordinal, key) };
+    const struct slice k = { (const char *)key,
+                             chunk_key(writer->payload, writer->term, chunk->first, chunk->ordinal, key) };
     const struct slice v = { (const char *)value, chunk_value(chunk, value) };
     writer->dirty = false;
     return writer->behind ? kv_append(writer->txn, writer->table, k, v) : kv_put(writer->txn, writer->table, k, v);
@@ -162,14 +261,36 @@ static int writer_add_all(struct list_writer *writer, const struct list_entry *e
     return err == OK ? writer_flush(writer) : err;
 }
 
+/* 1 = the chunk is one of the term in this epoch, 0, <0. */
+static int writer_look(const struct list_writer *writer, struct slice key, struct slice value,
+                       struct chunk_head *ret_head)
+{
+    struct chunk_head head;
+    int found = chunk_head_read(writer->payload, writer->term, key, value, &head);
+    if (found != 1) return found;
+    if (chunk_epoch(writer->payload, head.first) != writer->epoch) return 0;
+    *ret_head = head;
+    return 1;
+}
+
+static uint64_t writer_first_at(const struct list_writer *writer)
+{
+    return writer->payload ? 0 : epoch_join(writer->epoch, 0);
+}
+
+static uint64_t writer_last_at(const struct list_writer *writer)
+{
+    return writer->payload ? UINT64_MAX : epoch_join(writer->epoch, epoch_rest(UINT64_MAX));
+}
+
 /* The last chunk of the term that begins at or before `at`: 1, 0, <0. */
 static int writer_find(struct list_writer *writer, uint64_t at, struct chunk_head *ret_head)
 {
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
-    const struct slice limit = { (const char *)bytes, chunk_key(writer->term, at, UINT32_MAX, bytes) };
+    const struct slice limit = { (const char *)bytes, chunk_key(writer->payload, writer->term, at, UINT32_MAX, bytes) };
     int found = kv_before(writer->cursor, limit, &key, &value);
-    return found == 1 ? chunk_head_read(writer->term, key, value, ret_head) : found;
+    return found == 1 ? writer_look(writer, key, value, ret_head) : found;
 }
 
 /* Takes the chunks from the one that begins with (at, ordinal) to the end of the list out of the table. The caller frees *ret_entries. */
@@ -181,11 +302,11 @@ static int writer_take(struct list_writer *writer, uint64_t at, uint32_t ordinal
     uint8_t bytes[CHUNK_KEY_MAX];
     int err = OK;
     for (;;) {
-        const struct slice from = { (const char *)bytes, chunk_key(writer->term, at, ordinal, bytes) };
+        const struct slice from = { (const char *)bytes, chunk_key(writer->payload, writer->term, at, ordinal, bytes) };
         struct slice key, value;
         struct chunk_head head;
         int found = kv_seek(writer->cursor, from, &key, &value);
-        if (found == 1) found = chunk_head_read(writer->term, key, value, &head);
+        if (found == 1) found = writer_look(writer, key, value, &head);
         if (found < 0) err = found;
         if (found != 1) break;
         while (err == OK && cap - count < head.count)
@@ -193,7 +314,8 @@ static int writer_take(struct list_writer *writer, uint64_t at, uint32_t ordinal
         if (err == OK) err = chunk_unpack(&head, writer->payload, entries + count);
         if (err != OK) break;
         count += head.count;
-        const struct slice old = { (const char *)bytes, chunk_key(writer->term, head.first, head.ordinal, bytes) };
+        const struct slice old = { (const char *)bytes,
+                                   chunk_key(writer->payload, writer->term, head.first, head.ordinal, bytes) };
         err = kv_del(writer->txn, writer->table, old);
         if (err < 0) break;
         err = OK;
@@ -215,7 +337,8 @@ static int writer_insert(struct list_writer *writer, const struct list_entry *en
     size_t old_count = 0, i = 0, j = 0;
     int found = writer_find(writer, entries[0].at, &head);
     if (found < 0) return found;
-    int err = writer_take(writer, found == 1 ? head.first : 0, found == 1 ? head.ordinal : 0, &old, &old_count);
+    int err = writer_take(writer, found == 1 ? head.first : writer_first_at(writer), found == 1 ? head.ordinal : 0,
+                          &old, &old_count);
     if (err != OK) return err;
     writer->open = found == 1 && head.ordinal > 0;
     if (writer->open) {
@@ -240,7 +363,7 @@ static int writer_term(struct list_writer *writer, const struct term *term, cons
     writer->open = writer->dirty = false;
     if (writer->behind) return writer_add_all(writer, entries, n);
     struct chunk_head head;
-    int found = writer_find(writer, UINT64_MAX, &head);
+    int found = writer_find(writer, writer_last_at(writer), &head);
     if (found < 0) return found;
     if (found == 1 && head.last > entries[0].at) return writer_insert(writer, entries, n);
     if (found == 1) {
@@ -251,54 +374,91 @@ static int writer_term(struct list_writer *writer, const struct term *term, cons
     return writer_add_all(writer, entries, n);
 }
 
-/* Does the whole table sort before this term? Then nothing has to be looked for any more. */
-static int writer_look(struct list_writer *writer, const struct term *term)
+/* Does the whole table sort before this term of this epoch? Then nothing has to be looked for any more. */
+static int writer_begin(struct list_writer *writer, const struct term *term)
 {
-    struct slice key, value;
-    int found = kv_last(writer->cursor, &key, &value);
-    if (found < 0) return found;
-    if (found == 1) {
-        size_t len = key.len < term->len ? key.len : term->len;
-        writer->behind = memcmp(key.data, term->bytes, len) < 0;
-    } else {
-        writer->behind = true;
-    }
-    return OK;
+    uint8_t bytes[CHUNK_KEY_MAX];
+    const struct slice first = { (const char *)bytes,
+                                 chunk_key(writer->payload, term, writer_first_at(writer), 0, bytes) };
+    int behind = kv_ends_before(writer->txn, writer->table, first);
+    writer->behind = behind == 1;
+    return behind < 0 ? behind : OK;
 }
 
-static int batch_write_terms(const struct list_batch *batch, const struct sorted_batch *sorted,
-                             struct list_writer *writer)
+/* Of n sorted entries those of the writer's epoch; *next becomes the first `at` behind it if that is smaller. */
+static const struct list_entry *writer_part(const struct list_writer *writer, const struct list_entry *entries,
+                                            size_t n, size_t *ret_count, uint64_t *next)
 {
+    size_t from = 0, to;
+    while (from < n && entries[from].at < writer_first_at(writer))
+        from++;
+    uint64_t last = writer_last_at(writer);
+    for (to = n; to > from && entries[to - 1].at > last;)
+        to--;
+    if (to < n && entries[to].at < *next) *next = entries[to].at;
+    *ret_count = to - from;
+    return entries + from;
+}
+
+/* One epoch of all terms. ret_next: an `at` of the next one, UINT64_MAX = there is none. */
+static int batch_write_epoch(struct list_sorter *sorter, struct list_writer *writer, uint64_t *ret_next)
+{
+    const struct index_keys *terms = &sorter->batch->terms;
+    bool begun = false;
+    uint64_t next = UINT64_MAX;
     int err = OK;
-    for (size_t i = 0, from = 0; i < batch->terms.count && err == OK; from = sorted->ends[i++]) {
+    sorter->count = 0;
+    for (size_t i = 0, k = 0; i < terms->count && err == OK; i++, k++) {
         struct term term;
-        struct slice bytes = index_keys_get(&batch->terms, sorted->terms[i].id);
+        size_t n;
+        if (k == sorter->count) {
+            err = sorter_take(sorter, i);
+            k = 0;
+        }
+        if (err != OK) break;
+        const struct list_entry *entries =
+            writer_part(writer, sorter->entries + sorter->ends[k], sorter->ends[k + 1] - sorter->ends[k], &n, &next);
+        if (n == 0) continue;
+        struct slice bytes = index_keys_get(terms, (uint32_t)sorter->order[i].id);
         term.len = (uint8_t)bytes.len;
         memcpy(term.bytes, bytes.data, bytes.len);
-        if (i == 0) err = writer_look(writer, &term);
-        if (err == OK) err = writer_term(writer, &term, sorted->entries + from, sorted->ends[i] - from);
+        if (!begun) err = writer_begin(writer, &term);
+        begun = true;
+        if (err == OK) err = writer_term(writer, &term, entries, n);
     }
+    *ret_next = next;
+    return err;
+}
+
+static int batch_write_epochs(const struct list_batch *batch, struct list_writer *writer)
+{
+    struct index_sort *order;
+    int err = index_keys_sort(&batch->terms, &order);
+    if (err != OK) return err;
+    struct list_sorter sorter = { .batch = batch, .order = order };
+    uint64_t at = UINT64_MAX;
+    for (size_t i = 0; i < batch->count && !batch->payload; i++)
+        if (link_at(&batch->links[i]) < at) at = link_at(&batch->links[i]);
+    do {
+        writer->epoch = chunk_epoch(batch->payload, at);
+        err = batch_write_epoch(&sorter, writer, &at);
+    } while (err == OK && at != UINT64_MAX);
+    free(order);
+    free(sorter.entries);
     return err;
 }
 
 int list_batch_write(struct list_batch *batch, struct kv_txn *txn, kv_table table)
 {
-    if (batch->count == 0) return OK;
-    struct sorted_batch sorted;
+    int err = batch_settle(batch);
+    if (err != OK || batch->count == 0) return err;
     struct list_writer *writer = calloc(1, sizeof *writer);
     if (writer == NULL) return err_set(ERR_NOMEM, "no memory to write a list");
     *writer = (struct list_writer){ .txn = txn, .table = table, .payload = batch->payload };
-    int err = batch_sort(batch, &sorted);
-    if (err != OK) goto out;
     err = kv_cursor_open(txn, table, &writer->cursor);
-    if (err == OK) err = batch_write_terms(batch, &sorted, writer);
+    if (err == OK) err = batch_write_epochs(batch, writer);
     kv_cursor_close(writer->cursor);
-    sorted_free(&sorted);
-    if (err == OK) {
-        batch->count = 0;
-        index_keys_reset(&batch->terms);
-    }
-out:
     free(writer);
+    if (err == OK) list_batch_reset(batch);
     return err;
 }

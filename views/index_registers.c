@@ -24,7 +24,7 @@ int register_batch_new(size_t slots, const enum register_rule *rules, struct reg
     if (batch == NULL) return err_set(ERR_NOMEM, "no memory for a batch of registers");
     batch->slots = slots;
     memcpy(batch->rules, rules, slots * sizeof *rules);
-    index_keys_init(&batch->keys);
+    index_keys_init(&batch->keys, 0);
     *ret_batch = batch;
     return OK;
 }
@@ -37,13 +37,24 @@ void register_batch_free(struct register_batch *batch)
     free(batch);
 }
 
+void register_batch_reset(struct register_batch *batch)
+{
+    index_keys_reset(&batch->keys);
+}
+
+size_t register_batch_bytes(const struct register_batch *batch)
+{
+    return index_keys_bytes(&batch->keys) + batch->keys.count * batch->slots * sizeof *batch->best;
+}
+
 /* Puts `offer` into `slot` if it is better. */
 static void slot_offer(struct register_slot *slot, enum register_rule rule, struct register_slot offer)
 {
     if (offer.seq == SEQ_EMPTY) return;
-    bool larger = offer.order > slot->order || (offer.order == slot->order && offer.seq > slot->seq);
-    bool smaller = offer.order < slot->order || (offer.order == slot->order && offer.seq < slot->seq);
-    if (slot->seq == SEQ_EMPTY || (rule == REGISTER_LARGEST ? larger : smaller)) *slot = offer;
+    bool better = rule == REGISTER_SMALLEST ? offer.order < slot->order : offer.order > slot->order;
+    bool equal =
+        offer.order == slot->order && (rule == REGISTER_LARGEST ? offer.seq > slot->seq : offer.seq < slot->seq);
+    if (slot->seq == SEQ_EMPTY || better || equal) *slot = offer;
 }
 
 int register_batch_offer(struct register_batch *batch, struct slice key, size_t slot, double order, int64_t seq)
@@ -110,13 +121,14 @@ static int batch_write_key(const struct register_batch *batch, uint32_t id, bool
 int register_batch_write(struct register_batch *batch, struct kv_txn *txn, kv_table table)
 {
     struct index_sort *order;
-    uint64_t entries;
-    int err = kv_count(txn, table, &entries);
-    if (err == OK) err = index_keys_sort(&batch->keys, &order);
+    if (batch->keys.count == 0) return OK;
+    int err = index_keys_sort(&batch->keys, &order);
     if (err != OK) return err;
+    int behind = kv_ends_before(txn, table, index_keys_get(&batch->keys, (uint32_t)order[0].id));
+    err = behind < 0 ? behind : OK;
     for (size_t i = 0; i < batch->keys.count && err == OK; i++)
-        err = batch_write_key(batch, order[i].id, entries == 0, txn, table);
+        err = batch_write_key(batch, (uint32_t)order[i].id, behind == 1, txn, table);
     free(order);
-    if (err == OK) index_keys_reset(&batch->keys);
+    if (err == OK) register_batch_reset(batch);
     return err;
 }

@@ -15,14 +15,14 @@ struct register_slot {
     int64_t seq; /* SEQ_EMPTY = none */
 };
 
-enum register_rule { REGISTER_LARGEST, REGISTER_SMALLEST };
-
 struct register_batch;
 
 int register_batch_new(size_t slots, const enum register_rule *rules, struct register_batch **ret_batch);
 void register_batch_free(struct register_batch *batch); /* NULL is fine */
 int register_batch_offer(struct register_batch *batch, struct slice key, size_t slot, double order, int64_t seq);
 int register_batch_write(struct register_batch *batch, struct kv_txn *txn, kv_table table); /* and empties the batch */
+void register_batch_reset(struct register_batch *batch);
+size_t register_batch_bytes(const struct register_batch *batch);
 
 /* The slots in a stored value; ERR_CORRUPT if its size does not fit. */
 int register_read(struct slice value, size_t slots, struct register_slot *ret_slots);

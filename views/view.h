@@ -1,9 +1,10 @@
 /* The view contract: what a view is, and what the core (flume.h) does for all of them.
  *
- * A view derives tables from the log. It says its name, its version, the fields that messages can be found by, the tables of its own, and
- * how a batch of records changes them. apply is a pure function of the records and the tables: no clock, no network, no state of the
- * view in memory, so that incremental == batched == rebuilt. The core opens the tables, commits them in one transaction together with
- * `since`, keeps readers waiting until a view is fresh, and empties and rebuilds a view whose version, log or position does not fit.
+ * A view derives tables from the log. It says its name, its version, the fields that messages can be found by, the tables of its own and
+ * their shapes, and what one record adds to them. What is stored must be a pure function of the records: no clock, no network, no state
+ * of the view in memory, so that incremental == batched == rebuilt. The core gathers records (in a long build on several threads),
+ * writes what was gathered in log order, commits it together with `since`, keeps readers waiting until a view is fresh, and empties
+ * and rebuilds a view whose version, log or position does not fit.
  *
  * To add a view: one file view_NAME.c (with view_NAME.h if it can be asked more than its fields) and one line in views.def.
  * See README.md in this folder. */
@@ -47,6 +48,13 @@ struct field {
     int (*emit)(const struct message *message, term_fn *fn, void *ctx);
 };
 
+/* How a slot of a register keeps the best offer, by order and then seq; SMALLEST and FIRST keep the first of equal ones. */
+enum register_rule {
+    REGISTER_LARGEST,  /* the newest of the largest */
+    REGISTER_SMALLEST, /* the first of the smallest */
+    REGISTER_FIRST,    /* the first of the largest */
+};
+
 #define VIEW_FIELDS_MAX 4 /* per view */
 #define VIEW_TABLES_MAX 4 /* per view, without those of its fields */
 #define VIEWS_MAX 32
@@ -58,6 +66,8 @@ struct view_record {
     const struct message *message; /* scanned; its record bytes are borrowed from the log */
 };
 
+struct view_batch; /* view_batch.h */
+
 struct view {
     const struct view_ops *ops;
     kv_table fields[VIEW_FIELDS_MAX]; /* posting lists (index_list.h), one per field, filled by the core */
@@ -65,17 +75,34 @@ struct view {
     kv_table states;                  /* of all views, see view_store.h */
 };
 
+/* What a table holds; the core gathers and writes all but the last. */
+enum table_shape {
+    TABLE_POSTINGS,  /* index_list.h, entries are seqs; what the tables of fields are */
+    TABLE_LIST,      /* index_list.h, entries with a payload */
+    TABLE_REGISTERS, /* index_registers.h */
+    TABLE_OWN,       /* filled by ops->write */
+    TABLE_OWN_SETS,  /* the same; a key may hold several values of one size, kept sorted */
+};
+
+struct view_table {
+    const char *name;
+    enum table_shape shape;
+    size_t slots; /* of registers: how many, and by which rule each keeps its best offer */
+    const enum register_rule *rules;
+};
+
 struct view_ops {
     const char *name;
     uint32_t version;           /* raise it when what is stored changes: the core empties the view and rebuilds it */
     const struct field *fields; /* ended by a NULL name; NULL = none */
-    const struct view_table {
-        const char *name;
-        bool dupsort;
-    } *tables; /* ended by a NULL name; NULL = none. On disk "VIEW.NAME" */
+    const struct view_table *tables; /* ended by a NULL name; NULL = none. On disk "VIEW.NAME" */
 
-    /* Records in log order, all above the view's since, deleted ones left out. NULL when the fields are all there is. */
-    int (*apply)(const struct view *view, struct kv_txn *txn, const struct view_record *records, size_t n);
+    /* Puts what one record says into the batch. Records come in log order, deleted ones are left out; the message is valid during the call
+     * only, its record as long as the log. Any thread, but one at a time for one batch. NULL when the fields are all there is. */
+    int (*gather)(struct view_batch *batch, const struct view_record *record);
+
+    /* Writes batch->own to the tables of a shape TABLE_OWN…. Batches come in log order, on the indexer thread. NULL = there are none. */
+    int (*write)(const struct view *view, struct kv_txn *txn, struct view_batch *batch);
 };
 
 /* The built-in views: extern const struct view_ops view_NAME_ops, enum view_id VIEW_NAME, in the order of views.def. */

@@ -1,10 +1,8 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "store/err.h"
 #include "views/about_read.h"
-#include "views/index_keys.h"
-#include "views/index_registers.h"
+#include "views/view_batch.h"
 #include "views/view_record.h"
 
 /* Fields taken from one message: far more than one of 8 KiB can hold. The rest of a larger record is not looked at. */
@@ -17,33 +15,30 @@ static const enum register_rule about_rules[ABOUT_SLOTS] = {
     [ABOUT_OWN] = REGISTER_LARGEST,
 };
 
-/* The fields of one message, each with its last value. */
-struct about_fields {
-    struct index_keys names; /* as terms */
-    struct slice *values;
-    size_t cap;
-};
-
-static int fields_add(struct about_fields *fields, const struct term *name, struct slice value)
+static int field_add(struct view_batch *batch, const struct term *name, struct slice value)
 {
     uint32_t id;
-    int err = index_grow(&fields->values, &fields->cap, fields->names.count, sizeof *fields->values);
-    if (err == OK) err = index_keys_add(&fields->names, (struct slice){ (const char *)name->bytes, name->len }, &id);
-    if (err == OK) fields->values[id] = value;
-    return err;
+    size_t known = batch->names.count;
+    int err = index_keys_add(&batch->names, (struct slice){ (const char *)name->bytes, name->len }, &id);
+    if (err != OK) return err;
+    if (id == known) return buf_append(&batch->values, &value, sizeof value);
+    memcpy(batch->values.data + id * sizeof value, &value, sizeof value);
+    return OK;
 }
 
-static int fields_read(struct about_fields *fields, struct slice content, struct buf *scratch)
+/* The fields of one message, each with its last value: names are numbered in batch->names, batch->values has a slice for each. */
+static int fields_read(struct view_batch *batch, struct slice content)
 {
     struct json_iter iter;
     struct json_member member;
     struct term name;
-    index_keys_reset(&fields->names);
+    index_keys_reset(&batch->names);
+    buf_reset(&batch->values);
     if (json_open(content, &iter) != OK || iter.close != '}') return OK;
-    while (fields->names.count < ABOUT_FIELDS_MAX && json_next(&iter, &member) == 1) {
+    while (batch->names.count < ABOUT_FIELDS_MAX && json_next(&iter, &member) == 1) {
         if (json_key_is(&member, "type") || json_key_is(&member, "about")) continue;
-        int err = about_field_term(&member, scratch, &name);
-        if (err == OK) err = fields_add(fields, &name, member.value);
+        int err = about_field_term(&member, &batch->scratch, &name);
+        if (err == OK) err = field_add(batch, &name, member.value);
         if (err != OK) return err;
     }
     return OK;
@@ -70,45 +65,30 @@ static int about_target(const struct message *message, struct ref *ret_target)
     return OK;
 }
 
-static int about_record(const struct view_record *record, struct about_fields *fields, struct buf *scratch,
-                        struct register_batch *batch)
+static int about_gather(struct view_batch *batch, const struct view_record *record)
 {
     struct ref target;
     const struct message *message = record->message;
     if (about_target(message, &target) != OK) return OK;
-    int err = fields_read(fields, message->content, scratch);
+    int err = fields_read(batch, message->content);
     double order = message_rts(message);
-    for (size_t i = 0; i < fields->names.count && err == OK; i++) {
+    for (size_t i = 0; i < batch->names.count && err == OK; i++) {
         uint8_t bytes[ABOUT_KEY_MAX];
-        struct slice name = index_keys_get(&fields->names, (uint32_t)i);
+        struct slice name = index_keys_get(&batch->names, (uint32_t)i), value;
         const struct slice key = { (const char *)bytes, about_key(&target, name, &message->author_ref, bytes) };
-        err = about_offer(batch, key, fields->values[i], order, record->seq);
+        memcpy(&value, batch->values.data + i * sizeof value, sizeof value);
+        err = about_offer(batch->registers[ABOUT_REGISTERS], key, value, order, record->seq);
     }
-    return err;
-}
-
-static int about_apply(const struct view *view, struct kv_txn *txn, const struct view_record *records, size_t n)
-{
-    struct register_batch *batch;
-    struct about_fields fields = { 0 };
-    struct buf scratch;
-    int err = register_batch_new(ABOUT_SLOTS, about_rules, &batch);
-    if (err != OK) return err;
-    index_keys_init(&fields.names);
-    buf_init(&scratch, LOG_RECORD_MAX);
-    for (size_t i = 0; i < n && err == OK; i++)
-        err = about_record(&records[i], &fields, &scratch, batch);
-    if (err == OK) err = register_batch_write(batch, txn, view->tables[ABOUT_REGISTERS]);
-    register_batch_free(batch);
-    index_keys_free(&fields.names);
-    free(fields.values);
-    buf_free(&scratch);
     return err;
 }
 
 const struct view_ops view_about_ops = {
     .name = "about",
     .version = 1,
-    .tables = (const struct view_table[]){ { "registers", false }, { NULL, false } },
-    .apply = about_apply,
+    .tables =
+        (const struct view_table[]){
+            { .name = "registers", .shape = TABLE_REGISTERS, .slots = ABOUT_SLOTS, .rules = about_rules },
+            { .name = NULL },
+        },
+    .gather = about_gather,
 };

@@ -26,6 +26,6 @@ static int channel_emit(const struct message *message, term_fn *fn, void *ctx)
 
 const struct view_ops view_channels_ops = {
     .name = "channels",
-    .version = 1,
+    .version = 2,
     .fields = (const struct field[]){ { "channel", channel_parse, channel_emit }, { NULL, NULL, NULL } },
 };

@@ -1,16 +1,12 @@
 #include "views/view_feeds.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "store/err.h"
-#include "views/index_keys.h"
-#include "views/index_list.h"
+#include "views/view_batch.h"
 #include "views/view_record.h"
 
 enum { FEEDS_SEQUENCES, FEEDS_LATEST };
-
-#define LATEST_BYTES 16
 
 /* ---- field -------------------------------------------------------------------------------------------------- */
 
@@ -32,80 +28,32 @@ static int author_emit(const struct message *message, term_fn *fn, void *ctx)
     return fn(ctx, &term);
 }
 
-/* ---- apply -------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------- */
 
-/* Authors of this batch and their newest message in it. */
-struct feeds_batch {
-    struct index_keys authors;
-    struct feed_entry *latest;
-    size_t cap;
-};
+/* The newest message: of a forked feed the one that came first. Sequences are below 2^53, which a double holds. */
+static const enum register_rule latest_rules[] = { REGISTER_FIRST };
 
-static int feeds_note(struct feeds_batch *batch, const struct term *term, struct feed_entry entry)
+static int feeds_gather(struct view_batch *batch, const struct view_record *record)
 {
-    uint32_t id;
-    size_t known = batch->authors.count;
-    int err = index_grow(&batch->latest, &batch->cap, known, sizeof *batch->latest);
-    if (err == OK) err = index_keys_add(&batch->authors, (struct slice){ (const char *)term->bytes, term->len }, &id);
+    const struct message *message = record->message;
+    struct term term;
+    if (message->author_ref.kind == REF_NONE || !message->has_sequence) return OK;
+    term_of_ref(&message->author_ref, &term);
+    const struct slice author = { (const char *)term.bytes, term.len };
+    int err = list_batch_add(batch->lists[FEEDS_SEQUENCES], &term, (uint64_t)message->sequence, (uint64_t)record->seq);
     if (err != OK) return err;
-    if (id == known || entry.sequence > batch->latest[id].sequence) batch->latest[id] = entry;
-    return OK;
+    return register_batch_offer(batch->registers[FEEDS_LATEST], author, 0, (double)message->sequence, record->seq);
 }
 
 static int latest_read(struct slice value, struct feed_entry *ret_entry)
 {
-    if (value.len != LATEST_BYTES)
-        return err_set(ERR_CORRUPT, "the view feeds holds a damaged entry; rebuild the views");
-    ret_entry->sequence = (int64_t)index_get_u64le((const uint8_t *)value.data);
-    ret_entry->seq = (int64_t)index_get_u64le((const uint8_t *)value.data + 8);
-    return OK;
-}
-
-/* Of a forked feed the message that came first stays. */
-static int latest_write(struct kv_txn *txn, kv_table table, struct slice author, struct feed_entry entry)
-{
-    struct slice stored;
-    struct feed_entry old = { -1, SEQ_EMPTY };
-    int found = kv_get(txn, table, author, &stored);
-    if (found < 0) return found;
-    int err = found == 1 ? latest_read(stored, &old) : OK;
-    if (err != OK || (found == 1 && old.sequence >= entry.sequence)) return err;
-    uint8_t bytes[LATEST_BYTES];
-    index_put_u64le(bytes, (uint64_t)entry.sequence);
-    index_put_u64le(bytes + 8, (uint64_t)entry.seq);
-    return kv_put(txn, table, author, (struct slice){ (const char *)bytes, sizeof bytes });
-}
-
-static int feeds_gather(const struct view_record *records, size_t n, struct list_batch *list, struct feeds_batch *batch)
-{
-    struct term term;
-    int err = OK;
-    for (size_t i = 0; i < n && err == OK; i++) {
-        const struct message *message = records[i].message;
-        if (message->author_ref.kind == REF_NONE || !message->has_sequence) continue;
-        term_of_ref(&message->author_ref, &term);
-        err = list_batch_add(list, &term, (uint64_t)message->sequence, (uint64_t)records[i].seq);
-        if (err == OK) err = feeds_note(batch, &term, (struct feed_entry){ message->sequence, records[i].seq });
-    }
-    return err;
-}
-
-static int feeds_apply(const struct view *view, struct kv_txn *txn, const struct view_record *records, size_t n)
-{
-    struct list_batch *list;
-    struct feeds_batch batch = { 0 };
-    int err = list_batch_new(true, &list);
+    struct register_slot slot;
+    int err = register_read(value, 1, &slot);
     if (err != OK) return err;
-    index_keys_init(&batch.authors);
-    err = feeds_gather(records, n, list, &batch);
-    if (err == OK) err = list_batch_write(list, txn, view->tables[FEEDS_SEQUENCES]);
-    for (size_t i = 0; i < batch.authors.count && err == OK; i++)
-        err =
-            latest_write(txn, view->tables[FEEDS_LATEST], index_keys_get(&batch.authors, (uint32_t)i), batch.latest[i]);
-    index_keys_free(&batch.authors);
-    list_batch_free(list);
-    free(batch.latest);
-    return err;
+    if (!(slot.order >= 0 && slot.order <= (double)SEQ_MAX) || slot.seq < 0)
+        return err_set(ERR_CORRUPT, "the view feeds holds a damaged entry; rebuild the views");
+    *ret_entry = (struct feed_entry){ (int64_t)slot.order, slot.seq };
+    return OK;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------ */
@@ -224,8 +172,13 @@ int feeds_range(const struct flume_read *read, const struct ref *author, int64_t
 
 const struct view_ops view_feeds_ops = {
     .name = "feeds",
-    .version = 1,
+    .version = 2,
     .fields = (const struct field[]){ { "author", author_parse, author_emit }, { NULL, NULL, NULL } },
-    .tables = (const struct view_table[]){ { "sequences", false }, { "latest", false }, { NULL, false } },
-    .apply = feeds_apply,
+    .tables =
+        (const struct view_table[]){
+            { .name = "sequences", .shape = TABLE_LIST },
+            { .name = "latest", .shape = TABLE_REGISTERS, .slots = 1, .rules = latest_rules },
+            { .name = NULL },
+        },
+    .gather = feeds_gather,
 };

@@ -101,11 +101,11 @@ static int links_count_all(struct kv_txn *txn, kv_table rels, uint64_t *ret_coun
 {
     struct term term;
     uint64_t sum = 0, count, last;
-    int found = list_next_term(txn, rels, NULL, &term, &count, &last);
+    int found = list_next_term(txn, rels, false, NULL, &term, &count, &last);
     while (found == 1) {
         sum += count;
         const struct term after = term;
-        found = list_next_term(txn, rels, &after, &term, &count, &last);
+        found = list_next_term(txn, rels, false, &after, &term, &count, &last);
     }
     if (found == 0) *ret_count = sum;
     return found;
@@ -159,12 +159,12 @@ int links_count(const struct flume_read *read, const struct links_query *query, 
         term_of_ref(&query->dest, &term);
     else
         term_of_string(query->rel.data, query->rel.len, &term);
-    return list_count(read->txn, view->fields[dest ? LINKS_DEST : LINKS_REL], &term, ret_count);
+    return list_count(read->txn, view->fields[dest ? LINKS_DEST : LINKS_REL], false, &term, ret_count);
 }
 
 const struct view_ops view_links_ops = {
     .name = "links",
-    .version = 1,
+    .version = 2,
     .fields = (const struct field[]){ { "dest", dest_parse, dest_emit },
                                       { "rel", rel_parse, rel_emit },
                                       { "root", root_parse, root_emit },

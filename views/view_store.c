@@ -6,17 +6,17 @@
 #include "store/err.h"
 #include "store/fnv.h"
 #include "views/index_keys.h"
-#include "views/index_list.h"
+#include "views/view_batch.h"
 
 #define STATE_BYTES 40
 #define TABLE_NAME_MAX 128
 
-static int store_open_table(struct kv_txn *txn, const char *view, const char *name, bool dupsort, kv_table *ret_table)
+static int store_open_table(struct kv_txn *txn, const char *view, const char *name, bool sets, kv_table *ret_table)
 {
     char full[TABLE_NAME_MAX];
     int len = snprintf(full, sizeof full, "%s.%s", view, name);
     if (len < 0 || (size_t)len >= sizeof full) return err_set(ERR_ARG, "the name %s.%s is too long", view, name);
-    return kv_table_open(txn, full, dupsort, ret_table);
+    return kv_table_open(txn, full, sets, ret_table);
 }
 
 int view_store_open(struct kv_txn *txn, const struct view_ops *ops, struct view *ret_view)
@@ -27,9 +27,9 @@ int view_store_open(struct kv_txn *txn, const struct view_ops *ops, struct view 
         err = i < VIEW_FIELDS_MAX ? store_open_table(txn, ops->name, ops->fields[i].name, false, &view.fields[i])
                                   : err_set(ERR_LIMIT, "the view %s has too many fields", ops->name);
     for (size_t i = 0; err == OK && ops->tables != NULL && ops->tables[i].name != NULL; i++)
-        err = i < VIEW_TABLES_MAX
-                  ? store_open_table(txn, ops->name, ops->tables[i].name, ops->tables[i].dupsort, &view.tables[i])
-                  : err_set(ERR_LIMIT, "the view %s has too many tables", ops->name);
+        err = i < VIEW_TABLES_MAX ? store_open_table(txn, ops->name, ops->tables[i].name, ops->tables[i].shape == TABLE_OWN_SETS,
+                                         &view.tables[i])
+                                  : err_set(ERR_LIMIT, "the view %s has too many tables", ops->name);
     if (err == OK) *ret_view = view;
     return err;
 }
@@ -78,68 +78,16 @@ int view_store_clear(struct kv_txn *txn, const struct view *view)
     return err < 0 ? err : OK;
 }
 
-struct store_emit {
-    struct list_batch *batch;
-    uint64_t seq;
-};
-
-static int store_emit_term(void *ctx, const struct term *term)
-{
-    const struct store_emit *emit = ctx;
-    return list_batch_add(emit->batch, term, emit->seq, 0);
-}
-
-#define AHEAD 12
-
-/* A batch of records does not fit the processor's cache: what emit will look at is called for in time. */
-static void store_prefetch(const struct view_record *records, size_t n, size_t i)
-{
-    if (i + AHEAD < n) {
-        const struct message *message = records[i + AHEAD].message;
-        __builtin_prefetch(message->type.data);
-        __builtin_prefetch(message->refs);
-    }
-    if (i + AHEAD / 2 < n) {
-        const struct message *message = records[i + AHEAD / 2].message;
-        for (size_t r = 0; r < message->ref_count && r < 4; r++)
-            __builtin_prefetch(message->refs[r].rel.data);
-    }
-}
-
-/* All fields of a record at once, while it is in the processor's cache. */
-static int store_gather(const struct view_ops *ops, const struct view_record *records, size_t n,
-                        struct list_batch *const *batches)
-{
-    int err = OK;
-    for (size_t i = 0; i < n && err == OK; i++) {
-        store_prefetch(records, n, i);
-        for (size_t f = 0; ops->fields[f].name != NULL && err == OK; f++) {
-            struct store_emit emit = { batches[f], (uint64_t)records[i].seq };
-            err = ops->fields[f].emit(records[i].message, store_emit_term, &emit);
-        }
-    }
-    return err;
-}
-
-static int store_apply_fields(struct kv_txn *txn, const struct view *view, const struct view_record *records, size_t n)
-{
-    const struct view_ops *ops = view->ops;
-    struct list_batch *batches[VIEW_FIELDS_MAX] = { NULL };
-    int err = OK;
-    for (size_t i = 0; err == OK && ops->fields[i].name != NULL; i++)
-        err = list_batch_new(false, &batches[i]);
-    if (err == OK) err = store_gather(ops, records, n, batches);
-    for (size_t i = 0; err == OK && ops->fields[i].name != NULL; i++)
-        err = list_batch_write(batches[i], txn, view->fields[i]);
-    for (size_t i = 0; i < VIEW_FIELDS_MAX; i++)
-        list_batch_free(batches[i]);
-    return err;
-}
-
 int view_store_apply(struct kv_txn *txn, const struct view *view, const struct view_record *records, size_t n)
 {
-    int err = view->ops->fields != NULL ? store_apply_fields(txn, view, records, n) : OK;
-    return err == OK && view->ops->apply != NULL ? view->ops->apply(view, txn, records, n) : err;
+    struct view_batch *batch;
+    int err = view_batch_new(view->ops, &batch);
+    if (err != OK) return err;
+    for (size_t i = 0; i < n && err == OK; i++)
+        err = view_batch_gather(batch, &records[i]);
+    if (err == OK) err = view_batch_write(batch, view, txn);
+    view_batch_free(batch);
+    return err;
 }
 
 uint64_t view_fingerprint(struct slice record)

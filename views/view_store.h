@@ -24,7 +24,7 @@ int view_store_save(struct kv_txn *txn, const struct view *view, const struct vi
 /* Empties the tables and forgets the state. */
 int view_store_clear(struct kv_txn *txn, const struct view *view);
 
-/* Fields first, then ops->apply. Does not touch the state. */
+/* Gathers the records and writes them: what the core does in steps. Does not touch the state. */
 int view_store_apply(struct kv_txn *txn, const struct view *view, const struct view_record *records, size_t n);
 
 /* 64 bits over a record's bytes, for view_state.fingerprint. */

@@ -79,7 +79,7 @@ int types_next(const struct flume_read *read, struct slice after, struct buf *na
     struct slice text;
     uint64_t count, last;
     if (after.data != NULL) term_of_string(after.data, after.len, &from);
-    int found = list_next_term(read->txn, table, after.data == NULL ? NULL : &from, &term, &count, &last);
+    int found = list_next_term(read->txn, table, false, after.data == NULL ? NULL : &from, &term, &count, &last);
     if (found != 1) return found;
     int err = term_text(&term, &text) ? buf_append(name, text.data, text.len) : types_name(read, table, &term, name);
     if (err != OK) return err;
@@ -89,7 +89,7 @@ int types_next(const struct flume_read *read, struct slice after, struct buf *na
 
 const struct view_ops view_types_ops = {
     .name = "types",
-    .version = 1,
+    .version = 2,
     .fields = (const struct field[]){ { "type", type_parse, type_emit },
                                       { "private", private_parse, private_emit },
                                       { NULL, NULL, NULL } },

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "store/err.h"
+#include "views/view_batch.h"
 
 static void must(bool ok, const char *what, int err)
 {
@@ -28,36 +29,46 @@ static void key_of(int64_t seq, uint8_t key[8])
         key[i] = (uint8_t)((uint64_t)seq >> (56 - 8 * i));
 }
 
-static int first_apply(const struct view *view, struct kv_txn *txn, const struct view_record *records, size_t n)
+static int first_gather(struct view_batch *batch, const struct view_record *record)
+{
+    const struct log_record item = { record->seq, record->message->record };
+    return buf_append(&batch->own, &item, sizeof item);
+}
+
+static int first_write(const struct view *view, struct kv_txn *txn, struct view_batch *batch)
 {
     int err = OK;
-    for (size_t i = 0; err == OK && i < n; i++) {
+    for (size_t at = 0; err == OK && at < batch->own.len; at += sizeof(struct log_record)) {
+        struct log_record item;
         uint8_t bytes[8];
         struct slice key = { (const char *)bytes, sizeof bytes }, there;
-        key_of(records[i].seq, bytes);
+        memcpy(&item, batch->own.data + at, sizeof item);
+        key_of(item.seq, bytes);
         if (kv_get(txn, view->tables[0], key, &there) != 0) return err_set(ERR_CORRUPT, "a record was applied twice");
-        err = kv_append(txn, view->tables[0], key, records[i].message->record);
+        err = kv_append(txn, view->tables[0], key, item.value);
     }
     return err;
 }
 
-static int second_apply(const struct view *view, struct kv_txn *txn, const struct view_record *records, size_t n)
+static int second_write(const struct view *view, struct kv_txn *txn, struct view_batch *batch)
 {
     int err = atomic_load(&apply_err);
     if (err != OK) return err_set(err, "the view was told to fail");
     unsigned us = atomic_load(&apply_us);
     if (us > 0) usleep(us);
-    (void)atomic_fetch_add(&applied, (unsigned)n);
-    return first_apply(view, txn, records, n);
+    (void)atomic_fetch_add(&applied, (unsigned)(batch->own.len / sizeof(struct log_record)));
+    return first_write(view, txn, batch);
 }
 
-static const struct view_table kit_tables[] = { { "records", false }, { NULL, false } };
-static const struct view_ops first_ops = { .name = "first", .version = 1, .tables = kit_tables, .apply = first_apply };
+static const struct view_table kit_tables[] = { { .name = "records", .shape = TABLE_OWN }, { .name = NULL } };
+static const struct view_ops first_ops = {
+    .name = "first", .version = 1, .tables = kit_tables, .gather = first_gather, .write = first_write
+};
 static const struct view_ops second_ops = {
-    .name = "second", .version = 1, .tables = kit_tables, .apply = second_apply
+    .name = "second", .version = 1, .tables = kit_tables, .gather = first_gather, .write = second_write
 };
 static const struct view_ops newer_ops = {
-    .name = "second", .version = 2, .tables = kit_tables, .apply = second_apply
+    .name = "second", .version = 2, .tables = kit_tables, .gather = first_gather, .write = second_write
 };
 
 const struct view_ops *const kit_views[] = { &first_ops, &second_ops, NULL };
@@ -134,6 +145,7 @@ struct flume_options kit_options(struct fake_disk *disk, const char *dir, struct
         .on_event = events != NULL ? kit_on_event : NULL,
         .event_ctx = events,
         .poll_ms = 20,
+        .gather_max = 20000,
     };
 }
 

@@ -16,7 +16,7 @@ extern const struct view_ops *const kit_views[];       /* "first" and "second" *
 extern const struct view_ops *const kit_views_newer[]; /* "first" as it was, "second" with a higher version */
 
 void kit_apply_fails(int err);     /* of "second": the code, OK = it works */
-void kit_apply_waits(unsigned us); /* of "second", each call */
+void kit_apply_waits(unsigned us); /* of "second", each time it writes */
 unsigned kit_applied(void);        /* records given to "second" since the start */
 
 struct kit_events {

@@ -20,6 +20,7 @@ struct fake_record {
 struct fake_file {
     struct fake_record *records;
     size_t count, cap, durable;
+    int64_t gap;
     struct fake_file *older;
 };
 
@@ -77,7 +78,8 @@ static int64_t file_add(struct fake_file *file, const char *data, size_t len)
     }
     int64_t seq = 0;
     if (file->count > 0)
-        seq = file->records[file->count - 1].seq + (int64_t)file->records[file->count - 1].len + FRAME_BYTES;
+        seq =
+            file->records[file->count - 1].seq + (int64_t)file->records[file->count - 1].len + FRAME_BYTES + file->gap;
     struct fake_record record = { .seq = seq, .data = must(malloc(len)), .len = len };
     memcpy(record.data, data, len);
     file->records[file->count++] = record;
@@ -132,7 +134,7 @@ static int fake_cursor_open(struct log *base, const struct log_range *range, str
     struct fake_log *log = fake_of(base);
     lock(log->disk);
     int64_t ends[2] = { range->min, range->max };
-    int err = range->reverse ? ERR_ARG : OK;
+    int err = OK;
     for (int i = 0; err == OK && i < 2; i++) {
         size_t at = file_find(log->file, ends[i]);
         if (at < fake_visible(log) && log->file->records[at].seq != ends[i]) err = ERR_BOUNDARY;
@@ -140,8 +142,25 @@ static int fake_cursor_open(struct log *base, const struct log_range *range, str
     unlock(log->disk);
     if (err != OK)
         return err_set(err, "the fake log has no record at %lld or %lld", (long long)ends[0], (long long)ends[1]);
-    *ret_cursor = (struct log_cursor){ .log = base, .range = *range, .at = range->min };
+    *ret_cursor = (struct log_cursor){ .log = base, .range = *range, .at = range->reverse ? range->max : range->min };
     return OK;
+}
+
+/* cursor->at is what may be answered next, in either direction. */
+static int fake_next_reverse(struct log_cursor *cursor, struct log_record *ret_record)
+{
+    const struct fake_log *log = fake_of(cursor->log);
+    size_t i = file_find(log->file, cursor->at + 1);
+    if (i > fake_visible(log)) i = fake_visible(log);
+    for (; i > 0; i--) {
+        const struct fake_record *record = &log->file->records[i - 1];
+        if (record->seq < cursor->range.min) break;
+        cursor->at = record->seq - 1;
+        if (record->deleted) continue;
+        *ret_record = (struct log_record){ record->seq, { record->data, record->len } };
+        return 1;
+    }
+    return 0;
 }
 
 static int fake_cursor_next(struct log_cursor *cursor, struct log_record *ret_record)
@@ -149,6 +168,11 @@ static int fake_cursor_next(struct log_cursor *cursor, struct log_record *ret_re
     struct fake_log *log = fake_of(cursor->log);
     int found = 0;
     lock(log->disk);
+    if (cursor->range.reverse) {
+        found = fake_next_reverse(cursor, ret_record);
+        unlock(log->disk);
+        return found;
+    }
     for (size_t i = file_find(log->file, cursor->at); found == 0 && i < fake_visible(log); i++) {
         const struct fake_record *record = &log->file->records[i];
         if (record->seq > cursor->range.max) break;
@@ -293,6 +317,13 @@ int fake_disk_open(void *ctx, struct log **ret_log)
     *log = (struct fake_log){ .base = { &fake_ops }, .disk = disk, .file = file, .visible = visible };
     *ret_log = &log->base;
     return OK;
+}
+
+void fake_disk_spread(struct fake_disk *disk, int64_t gap)
+{
+    lock(disk);
+    disk->file->gap = gap;
+    unlock(disk);
 }
 
 int64_t fake_disk_write(struct fake_disk *disk, const char *text)

@@ -13,6 +13,9 @@ void fake_disk_free(struct fake_disk *disk); /* no log may be open */
 /* For flume_options.open_log; ctx = the disk. */
 int fake_disk_open(void *disk, struct log **ret_log);
 
+/* The seqs of the records that come are so much farther apart, as in a log of many GiB. */
+void fake_disk_spread(struct fake_disk *disk, int64_t gap);
+
 /* As the owner of a followed file. Answers the record's seq. */
 int64_t fake_disk_write(struct fake_disk *disk, const char *text);
 void fake_disk_replace(struct fake_disk *disk,

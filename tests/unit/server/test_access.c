@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -237,6 +238,46 @@ Test(gate, counts_by_address_and_for_all)
     gate_place_leave(&place);
     cr_expect_eq(metrics.connections, 4);
     gate_free(gate);
+}
+
+/* Is the other end of the pair still open? */
+static bool open_still(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_DONTWAIT) < 0;
+}
+
+Test(gate, sweeps_out_only_what_waits_too_long)
+{
+    struct metrics metrics = { 0 };
+    struct gate *gate = NULL;
+    const struct config limits = { .connections_max = 5, .connections_per_address = 5 };
+    int late[2], early[2], busy[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, late), 0);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, early), 0);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, busy), 0);
+    cr_assert_eq(gate_open(&limits, &metrics, &gate), OK);
+    cr_assert(enter4(gate, late[0], "10.0.0.1") == OK && enter4(gate, early[0], "10.0.0.1") == OK &&
+              enter4(gate, busy[0], "10.0.0.1") == OK);
+    gate_waiting(gate, late[0], 100);
+    gate_waiting(gate, early[0], 200);
+    gate_waiting(gate, busy[0], 100);
+    gate_waiting(gate, busy[0], 0);
+    gate_waiting(gate, 12345, 1);
+    gate_sweep(gate, 100);
+    cr_expect(open_still(late[1]));
+    gate_sweep(gate, 101);
+    cr_expect(!open_still(late[1]) && open_still(early[1]) && open_still(busy[1]));
+    gate_leave(gate, early[0]);
+    gate_sweep(gate, 300);
+    cr_expect(open_still(early[1]), "who has left is nobody's business");
+    cr_expect_eq(metrics.connections, 2);
+    gate_free(gate);
+    for (int i = 0; i < 2; i++) {
+        (void)close(late[i]);
+        (void)close(early[i]);
+        (void)close(busy[i]);
+    }
 }
 
 /* ---- the handshake ---- */

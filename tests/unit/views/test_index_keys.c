@@ -20,7 +20,7 @@ Test(index_keys, numbers_keys_as_they_come_and_finds_them_again)
     struct index_keys keys;
     char text[64];
     uint32_t id;
-    index_keys_init(&keys);
+    index_keys_init(&keys, 0);
     for (unsigned round = 0; round < 2; round++)
         for (unsigned n = 0; n < KEYS; n++) {
             cr_assert_eq(index_keys_add(&keys, key_of(text, n), &id), OK);
@@ -48,15 +48,16 @@ Test(index_keys, sorts_by_bytes)
     struct dice dice = dice_make();
     char text[64];
     uint32_t id;
-    index_keys_init(&keys);
+    index_keys_init(&keys, 0);
     for (unsigned n = 0; n < KEYS; n++)
         cr_assert_eq(index_keys_add(&keys, key_of(text, (unsigned)dice_roll(&dice, 100000)), &id), OK);
     cr_assert_eq(index_keys_add(&keys, (struct slice){ "\xFF\x00", 2 }, &id), OK);
     cr_assert_eq(index_keys_add(&keys, (struct slice){ "\xFF", 1 }, &id), OK);
     cr_assert_eq(index_keys_sort(&keys, &order), OK);
     for (size_t i = 1; i < keys.count; i++)
-        cr_assert(compare(index_keys_get(&keys, order[i - 1].id), index_keys_get(&keys, order[i].id)) < 0,
-                  "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
+        cr_assert(
+            compare(index_keys_get(&keys, (uint32_t)order[i - 1].id), index_keys_get(&keys, (uint32_t)order[i].id)) < 0,
+            "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
     free(order);
     index_keys_free(&keys);
 }
@@ -66,7 +67,7 @@ Test(index_keys, refuses_a_key_that_no_table_takes)
     struct index_keys keys;
     static const char text[600];
     uint32_t id;
-    index_keys_init(&keys);
+    index_keys_init(&keys, 0);
     cr_assert_eq(index_keys_add(&keys, (struct slice){ text, 600 }, &id), ERR_LIMIT);
     cr_assert_eq(keys.count, 0);
     index_keys_free(&keys);

@@ -23,7 +23,7 @@ struct model {
 };
 
 #define MODEL_ASSERT(model, condition) \
-    cr_assert(condition, "SLUICE_SEED=%llu: " #condition, (unsigned long long)(model)->dice.seed)
+    cr_assert(condition, "SLUICE_TEST_SEED=%llu: " #condition, (unsigned long long)(model)->dice.seed)
 
 static struct term term_of(size_t n)
 {
@@ -153,15 +153,18 @@ static void check_terms(struct model *model, struct kv_txn *txn)
     for (size_t n = 0; n < TERMS; n++) {
         const struct model_list *list = &model->lists[n];
         struct term expected = term_of(n);
-        MODEL_ASSERT(model, list_count(txn, model->table, &expected, &count) == OK && count == list->count);
+        MODEL_ASSERT(model,
+                     list_count(txn, model->table, model->payload, &expected, &count) == OK && count == list->count);
         if (list->count == 0) continue;
-        MODEL_ASSERT(model, list_next_term(txn, model->table, started ? &after : NULL, &term, &count, &last) == 1);
+        MODEL_ASSERT(model, list_next_term(txn, model->table, model->payload, started ? &after : NULL, &term, &count,
+                                           &last) == 1);
         MODEL_ASSERT(model, term_equal(&term, &expected) && count == list->count);
         MODEL_ASSERT(model, last == list->entries[list->count - 1].at);
         after = term;
         started = true;
     }
-    MODEL_ASSERT(model, list_next_term(txn, model->table, started ? &after : NULL, &term, &count, &last) == 0);
+    MODEL_ASSERT(model,
+                 list_next_term(txn, model->table, model->payload, started ? &after : NULL, &term, &count, &last) == 0);
 }
 
 static void model_check(struct model *model)
@@ -327,8 +330,8 @@ static void read_damaged(struct model *model, struct kv_txn *txn, bool reverse)
     for (int i = 0; i < 2000 && list_next(&iter, &entry) == 1; i++)
         continue;
     (void)list_seek(&iter, dice_roll(&model->dice, 1000), &entry);
-    (void)list_count(txn, model->table, &a, &count);
-    (void)list_next_term(txn, model->table, NULL, &term, &count, &last);
+    (void)list_count(txn, model->table, model->payload, &a, &count);
+    (void)list_next_term(txn, model->table, model->payload, NULL, &term, &count, &last);
     list_iter_close(&iter);
 }
 

@@ -1,0 +1,146 @@
+/* The hot loops, for counting instructions:  bench_hot FILE.ndjson FOLDER
+ *
+ * Each loop stands in a function of its own, named hot_…, which callgrind is told to collect. Prints how many units each loop
+ * handled: {"loop":NAME,"units":N}. The log and its views are made in FOLDER first. */
+#include <errno.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "server/rows.h"
+#include "store/err.h"
+#include "store/message.h"
+#include "tests/bench/bench.h"
+#include "tests/bench/flume.h"
+#include "views/index_list.h"
+
+/* Valgrind has no room for maps as large as the program asks for. These two stand in front of the real functions (the linker's
+ * --wrap): its EINVAL becomes the kernel's ENOMEM, after which the log tries again with less, and LMDB gets a map of VIEWS_MAP bytes. */
+#define VIEWS_MAP ((size_t)256 << 20)
+void *__real_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
+int __real_mdb_env_set_mapsize(MDB_env *env, size_t size);
+int __wrap_mdb_env_set_mapsize(MDB_env *env, size_t size);
+
+void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset)
+{
+    void *base = __real_mmap(at, len, protection, flags, fd, offset);
+    if (base == MAP_FAILED && errno == EINVAL) errno = ENOMEM;
+    return base;
+}
+
+int __wrap_mdb_env_set_mapsize(MDB_env *env, size_t size)
+{
+    return __real_mdb_env_set_mapsize(env, size < VIEWS_MAP ? size : VIEWS_MAP);
+}
+
+#define HOT __attribute__((noinline)) size_t
+
+/* Bytes. */
+HOT hot_scan(const struct bench_records *records, struct message *message);
+/* Records. */
+HOT hot_cursor(struct log *log);
+HOT hot_print(const struct bench_records *records, struct buf *out);
+/* Entries. */
+HOT hot_list(struct list_iter *iter);
+
+size_t hot_scan(const struct bench_records *records, struct message *message)
+{
+    for (size_t i = 0; i < records->count; i++)
+        bench_must(message_scan(message, records->values[i].data, records->values[i].len), "scan");
+    return records->bytes;
+}
+
+size_t hot_cursor(struct log *log)
+{
+    struct log_cursor cursor;
+    struct log_record record;
+    size_t count = 0;
+    bench_must(log_cursor_open(log, &LOG_RANGE_ALL, &cursor), "cursor");
+    while (log_next(&cursor, &record) == 1)
+        count++;
+    return count;
+}
+
+size_t hot_print(const struct bench_records *records, struct buf *out)
+{
+    for (size_t i = 0; i < records->count; i++) {
+        buf_reset(out);
+        bench_must(record_print(&(struct log_record){ records->seqs[i], records->values[i] }, out), "print");
+    }
+    return records->count;
+}
+
+size_t hot_list(struct list_iter *iter)
+{
+    struct list_entry entry;
+    size_t count = 0;
+    while (list_next(iter, &entry) == 1)
+        count++;
+    return count;
+}
+
+static void told(const char *loop, size_t units)
+{
+    printf("{\"loop\":\"%s\",\"units\":%zu}\n", loop, units);
+}
+
+static void log_make(const char *lines_path, const char *log_path)
+{
+    struct bench_file file;
+    struct log *log;
+    size_t count;
+    bench_map(lines_path, &file);
+    struct slice *lines = bench_lines(&file, &count);
+    bench_must(log_offset_open(&(struct log_offset_options){ .path = log_path, .codec = LOG_CODEC_53 }, NULL, &log),
+               log_path);
+    bench_must(log_append(log, lines, count, NULL), "append");
+    log_close(log);
+    free(lines);
+    bench_unmap(&file);
+}
+
+static void list_loop(struct flume *flume)
+{
+    static struct list_iter iter;
+    struct flume_read read;
+    struct term term;
+    term_of_string("post", 4, &term);
+    bench_must(flume_read_begin(flume, &read), "read");
+    const struct view *view = flume_view(flume, VIEW_types);
+    bench_must(list_iter_open(read.txn, view->fields[0], false, &term, false, &iter), "list");
+    told("list", hot_list(&iter));
+    list_iter_close(&iter);
+    flume_read_end(&read);
+}
+
+int main(int argc, char **argv)
+{
+    char log_path[4096], views[4096];
+    struct bench_records records;
+    struct message message;
+    struct flume *flume;
+    struct buf out;
+    if (argc != 3) bench_die("usage: bench_hot FILE.ndjson FOLDER");
+    (void)snprintf(log_path, sizeof log_path, "%s/log.offset", argv[2]);
+    (void)snprintf(views, sizeof views, "%s/views", argv[2]);
+    log_make(argv[1], log_path);
+    bench_flume_open(log_path, views, &flume);
+    bench_flume_wait(flume);
+    bench_records_load(flume_log(flume), &records);
+    message_init(&message);
+    buf_init(&out, 1 << 20);
+
+    told("scan", hot_scan(&records, &message));
+    told("cursor", hot_cursor(flume_log(flume)));
+    told("print", hot_print(&records, &out));
+    list_loop(flume);
+
+    buf_free(&out);
+    message_free(&message);
+    bench_records_free(&records);
+    flume_close(flume);
+    return 0;
+}

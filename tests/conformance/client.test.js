@@ -1,0 +1,413 @@
+'use strict'
+// api-spec/client/sluice.js against the program: pages, streams, ids, errors, and subscriptions that outlive their socket.
+const test = require('node:test')
+const assert = require('node:assert')
+const fs = require('node:fs')
+const path = require('node:path')
+const { pathToFileURL } = require('node:url')
+const WebSocket = require('ws')
+const ssbRef = require('ssb-ref')
+const { ROOT, Server, folder, generate, importLines, until } = require('../support/sluice')
+
+const FOLDER = path.join(ROOT, 'api-spec', 'client')
+const load = () => import(pathToFileURL(path.join(FOLDER, 'sluice.js')).href)
+
+const COUNT = 700
+const lines = generate(COUNT, '--seed', '13', '--authors', '12', '--quirks')
+const records = lines.map((line) => JSON.parse(line))
+
+// A server with the first `count` messages, a client of it, and every socket that it opened.
+async function start(t, { count = COUNT, args = [], options = {} } = {}) {
+  const { Sluice } = await load()
+  const server = await Server.start(t, ['--data', importLines(t, lines.slice(0, count)), ...args])
+  const sockets = []
+  class Counted extends WebSocket {
+    constructor(...given) {
+      super(...given)
+      sockets.push(this)
+    }
+  }
+  const client = new Sluice(server.url, { WebSocket: Counted, ...options })
+  t.after(() => client.close())
+  return { server, client, sockets }
+}
+
+async function take(iterable, count = Infinity) {
+  const items = []
+  if (count === 0) return items
+  for await (const item of iterable) if (items.push(item) >= count) break
+  return items
+}
+
+// Reads on its own: { items, over, sub }.
+function follow(t, sub) {
+  const state = { items: [], over: false, sub }
+  const read = async () => { for await (const item of sub) state.items.push(item) }
+  state.done = read().catch((err) => { state.error = err }).finally(() => { state.over = true })
+  state.until = (count) => until(() => state.items.length >= count || state.error, () => `${count} items, there are ${state.items.length}`)
+  t.after(() => sub.close())
+  return state
+}
+
+const without = ({ seq, ...record }) => record
+const append = (client, from, to) => client.appendBatch(records.slice(from, to).map((record) => record.value))
+
+// ---- what it is
+
+test('it needs nothing but what a browser has', () => {
+  for (const name of ['sluice.js', 'flumelog.js']) {
+    const text = fs.readFileSync(path.join(FOLDER, name), 'utf8')
+    const from = [...text.matchAll(/^(?:import|export) .*from '(.*)'$/gm)].map((match) => match[1])
+    assert.deepStrictEqual(from.filter((where) => where !== './sluice.js'), [], name)
+    assert.doesNotMatch(text, /\bBuffer\b|\brequire\(|setImmediate|process\.nextTick/, name)
+    assert.doesNotMatch(text, /;$/m, name)
+  }
+  const manifest = JSON.parse(fs.readFileSync(path.join(FOLDER, 'package.json'), 'utf8'))
+  assert.deepStrictEqual([manifest.type, manifest.private, manifest.version, manifest.license, manifest.dependencies], ['module', false, '0.1.0', 'MIT', undefined])
+  for (const file of manifest.files) assert.ok(fs.existsSync(path.join(FOLDER, file)), file)
+})
+
+// ---- lists
+
+test('a list is the same over pages, in one stream, and as the server gives it', async (t) => {
+  const { server, client } = await start(t)
+  const expected = await server.pages('/log?limit=1000', 'messages')
+  assert.deepStrictEqual(expected.map(without), records)
+  assert.deepStrictEqual(await take(client.log()), expected)
+  assert.deepStrictEqual(await client.log({}, { page: 33 }).array(), expected)
+  assert.deepStrictEqual(await take(client.log().stream()), expected)
+  assert.deepStrictEqual((await take(client.log({}, { page: 300 }).pages())).map((page) => page.messages.length), [300, 300, 100])
+  assert.deepStrictEqual(await take(client.log({ reverse: true, limit: 250 })), expected.toReversed().slice(0, 250))
+  assert.deepStrictEqual(await take(client.log({ gt: expected[9].seq, lte: expected[19].seq })), expected.slice(10, 20))
+  assert.deepStrictEqual(await take(client.log({ type: 'post', private: false })), await server.pages('/log?type=post&private=false', 'messages'))
+})
+
+test('limit is the number of rows in all', async (t) => {
+  const { client } = await start(t)
+  for (const limit of [1, 99, 100, 101, 200, 699, 700, 701]) {
+    assert.strictEqual((await client.log({ limit }).array()).length, Math.min(limit, COUNT))
+    assert.strictEqual((await take(client.log({ limit }).stream())).length, Math.min(limit, COUNT))
+  }
+})
+
+test('every operation gives what the server answers', async (t) => {
+  const { server, client } = await start(t)
+  const [first] = await client.log({ limit: 1 }).array()
+  const { key, value: { author } } = first
+  const id = encodeURIComponent(key), feed = encodeURIComponent(author)
+  const same = async (mine, target) => assert.deepStrictEqual(await mine, await server.get(target), target)
+  await same(client.record(first.seq), `/log/${first.seq}`)
+  await same(client.message(key), `/messages/${id}`)
+  await same(client.feedMessage(author, 1), `/feeds/${feed}/1`)
+  await same(client.about(author, { by: 'all' }), `/about/${feed}?by=all`)
+  await same(client.views(), '/views')
+  assert.deepStrictEqual(await client.feeds().array(), await server.pages('/feeds', 'feeds'))
+  assert.deepStrictEqual(await client.feed(author, { reverse: true }).array(), await server.pages(`/feeds/${feed}?reverse=true`, 'messages'))
+  assert.deepStrictEqual(await client.types().array(), await server.pages('/types', 'types'))
+  const links = await client.links().array()
+  assert.ok(links.length > 100)
+  assert.deepStrictEqual(links, await server.pages('/links', 'links'))
+  assert.strictEqual(await client.countLinks(), links.length)
+  const { dest } = links.find((link) => link.dest.startsWith('%'))
+  assert.deepStrictEqual(await client.messageLinks(dest).array(), links.filter((link) => link.dest === dest))
+  assert.strictEqual(await client.messageText(key), (await server.request(`/messages/${id}/raw`)).text)
+  assert.strictEqual((await client.status()).log.count, COUNT)
+  assert.deepStrictEqual(await client.rebuild('types'), { name: 'types', rebuild: true })
+  const { head, durable } = (await server.get('/status')).log
+  assert.deepStrictEqual(await client.head(), { since: head, durable })
+})
+
+test('a live list goes on with what is appended, until it is left', async (t) => {
+  const { client } = await start(t, { count: 100 })
+  const state = { items: [] }
+  const control = new AbortController()
+  const reading = (async () => { for await (const row of client.log({ live: true }, { signal: control.signal })) state.items.push(row) })()
+  await until(() => state.items.length === 100, 'what is old')
+  await append(client, 100, 130)
+  await until(() => state.items.length === 130, 'what is new')
+  control.abort()
+  await assert.rejects(reading, { name: 'AbortError' })
+  assert.deepStrictEqual(state.items.map(({ key }) => key), records.slice(0, 130).map(({ key }) => key))
+})
+
+test('at most so many requests are made at once', async (t) => {
+  let now = 0, most = 0
+  const counted = async (...given) => {
+    most = Math.max(most, ++now)
+    return fetch(...given).finally(() => now--)
+  }
+  const { client } = await start(t, { options: { requests: 3, fetch: counted } })
+  const seqs = (await take(client.log().stream(), 200)).map((row) => row.seq)
+  const rows = await Promise.all(seqs.map((seq) => client.record(seq)))
+  assert.deepStrictEqual(rows.map((row) => row.seq), seqs)
+  assert.ok(most === 3, `${most} at once`)
+})
+
+// ---- errors
+
+test('a problem is an error with everything that the server said', async (t) => {
+  const { client, server } = await start(t)
+  const { SluiceError } = await load()
+  const err = await client.record(5).catch((reason) => reason)
+  assert.ok(err instanceof SluiceError && err instanceof Error)
+  const { type, title, status, detail } = (await server.request('/log/5')).json
+  assert.deepStrictEqual([err.type, err.title, err.status, err.detail, err.message, err.code], [type, title, status, detail, detail, 'not-a-record'])
+  await assert.rejects(client.message('%' + 'A'.repeat(43) + '=.sha256'), { code: 'not-found', status: 404 })
+  await assert.rejects(client.log({ limt: 3 }).array(), { code: 'bad-parameter', status: 400 })
+  await assert.rejects(take(client.log({ limt: 3 }).stream()), { code: 'bad-parameter', status: 400 })
+  assert.throws(() => client.message('%short'), { code: 'bad-id', status: 0 })
+})
+
+test('a message that is refused says which line and why', async (t) => {
+  const { client } = await start(t, { count: 100 })
+  const values = records.slice(100, 104).map((record) => record.value)
+  values[2] = { ...values[2], timestamp: values[2].timestamp + 1 }
+  const err = await client.appendBatch(values).catch((reason) => reason)
+  assert.deepStrictEqual([err.code, err.status, err.index, typeof err.reason], ['invalid-message', 422, 2, 'string'])
+  const done = await append(client, 100, 102)
+  assert.deepStrictEqual([done.count, done.duplicates], [2, 0])
+  assert.strictEqual((await append(client, 100, 102)).duplicates, 2)
+  const one = await client.append(records[102].value, { durability: 'relaxed' })
+  assert.strictEqual(one.key, records[102].key)
+  assert.strictEqual((await client.record(one.seq, { after: one.seq })).key, one.key)
+  assert.throws(() => client.append(undefined), TypeError)
+})
+
+test('a server that is not there is an error too, and reading is tried again', async (t) => {
+  const { Sluice } = await load()
+  const gone = new Sluice('http://127.0.0.1:1', { retries: 1, WebSocket })
+  await assert.rejects(gone.status(), { name: 'SluiceError', code: 'unreachable', status: 0 })
+  await assert.rejects(take(gone.live()), { code: 'unreachable', status: 0 })
+  let failures = 2
+  const shaky = (...given) => failures-- > 0 ? Promise.reject(new TypeError('fetch failed')) : fetch(...given)
+  const { client } = await start(t, { options: { fetch: shaky } })
+  assert.strictEqual((await client.status()).log.count, COUNT)
+  failures = 1
+  await assert.rejects(append(client, 0, 1), { code: 'unreachable' })
+})
+
+test('a stream that ends with a problem gives its rows first', async () => {
+  const { Sluice } = await load()
+  const problem = { type: '/problems/internal', title: 'Something went wrong inside', status: 500, detail: 'the disk' }
+  const body = (text) => async () => new Response(text)
+  const rows = '{"seq":0,"value":"ü"}\n\n{"seq":17,"value":{"error":1}}\n'
+  const failed = new Sluice('http://x', { fetch: body(rows + JSON.stringify({ error: problem }) + '\n') })
+  const seen = []
+  await assert.rejects(async () => { for await (const row of failed.log().stream()) seen.push(row) }, { ...problem, code: 'internal' })
+  assert.deepStrictEqual(seen, [{ seq: 0, value: 'ü' }, { seq: 17, value: { error: 1 } }])
+  const cut = new Sluice('http://x', { fetch: body(rows + '{"seq":40,"val') })
+  await assert.rejects(take(cut.log().stream()), { code: 'unreachable' })
+  const plain = new Sluice('http://x', { fetch: async () => new Response('no JSON', { status: 502 }), retries: 0 })
+  await assert.rejects(plain.status(), { status: 502, code: 'http-502' })
+})
+
+test('rows come whole, wherever the network parts them', async () => {
+  const { Sluice } = await load()
+  const rows = Array.from({ length: 50 }, (_, i) => ({ seq: i, value: 'ü€😀'.repeat(i) }))
+  const bytes = new TextEncoder().encode(rows.map((row) => JSON.stringify(row) + '\n').join(''))
+  for (const size of [1, 2, 3, 7, 64, 1000]) {
+    const stream = new ReadableStream({
+      start(control) {
+        for (let at = 0; at < bytes.length; at += size) control.enqueue(bytes.slice(at, at + size))
+        control.close()
+      }
+    })
+    const client = new Sluice('http://x', { fetch: async () => new Response(stream) })
+    assert.deepStrictEqual(await take(client.log().stream()), rows)
+  }
+})
+
+test('with a token everything works, without it nothing does', async (t) => {
+  const file = path.join(folder(t), 'tokens')
+  fs.writeFileSync(file, 'verysecretverysecretverysecret12\n', { mode: 0o600 })
+  const { client, server } = await start(t, { args: ['--token-file', file], options: { token: 'verysecretverysecretverysecret12' } })
+  assert.strictEqual((await client.status()).log.count, COUNT)
+  assert.strictEqual((await take(client.live(), 20)).length, 20)
+  const { Sluice } = await load()
+  const stranger = new Sluice(server.url, { WebSocket })
+  await assert.rejects(stranger.status(), { code: 'token-needed', status: 401 })
+  await assert.rejects(take(stranger.live()), { code: 'token-needed', status: 401 })
+})
+
+// ---- ids
+
+test('ids are understood as the server understands them', async (t) => {
+  const { client } = await start(t, { count: 50 })
+  const { ids } = await load()
+  for (const record of records.slice(0, 50)) {
+    const raw = record.key.slice(1, -7)
+    const safe = raw.replaceAll('+', '-').replaceAll('/', '_')
+    const forms = [record.key, encodeURIComponent(record.key), '%' + encodeURIComponent(record.key.slice(1)), ` ${record.key}\n`, `%${safe}.sha256`, '%' + safe.slice(0, -1),
+      record.key.replaceAll('+', ' '), 'ssb:message/classic/' + safe, 'ssb:message/sha256/' + safe.slice(0, -1), 'ssb://message/classic/' + safe, 'ssb:message:classic:' + safe,
+      `ssb:message/classic/${safe}?x=1#y`, encodeURIComponent('ssb:message/classic/' + safe)]
+    for (const form of forms) {
+      assert.strictEqual(ids.text(form), record.key, form)
+      assert.ok(ids.isMessage(form) && ids.equal(form, record.key))
+    }
+    assert.strictEqual((await client.message(forms[Number(raw.charCodeAt(0)) % forms.length])).key, record.key)
+    assert.strictEqual(ids.text(ids.uri(record.key)), record.key)
+    assert.strictEqual((await client.message(ids.uri(record.key))).key, record.key)
+    assert.strictEqual(ids.text(ids.uri(record.value.author)), record.value.author)
+  }
+})
+
+test('what is an id is what ssb-ref says', async () => {
+  const { ids } = await load()
+  const body = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8'
+  for (const sigil of ['%', '@', '&', '#', '']) {
+    for (const suffix of ['.sha256', '.ed25519', '.cloaked', '.sha25', '.SHA256', '.toString']) {
+      for (const text of [body + '=', body.slice(1) + '=', body + '==', body.slice(0, -1) + '9=', body.slice(0, -1) + '*=']) {
+        const id = sigil + text + suffix
+        const said = ssbRef.isMsg(id) ? 'message' : ssbRef.isFeed(id) ? 'feed' : ssbRef.isBlob(id) ? 'blob' : ids.kind(id) === 'cloaked' ? 'cloaked' : null
+        assert.strictEqual(ids.kind(id) === 'cloaked' ? 'cloaked' : ids.kind(id), said, id)
+      }
+    }
+  }
+  assert.strictEqual(ids.kind(`%${body}=.cloaked`), 'cloaked')
+  assert.strictEqual(ids.uri(`&${body}=.sha256`), `ssb:blob/classic/${body}=`)
+  for (const none of ['', null, undefined, 7, {}, '%', '%zz', 'ssb:message/classic/', 'ssb:address/x/y']) assert.strictEqual(ids.parse(none), null)
+  assert.throws(() => ids.text('nobody'), { name: 'SluiceError', code: 'bad-id' })
+})
+
+// ---- live
+
+test('several subscriptions share one socket, and none of them hears what is another\'s', async (t) => {
+  const { client, sockets, server } = await start(t, { count: 400 })
+  const author = records[0].value.author
+  const filters = { all: {}, posts: { type: 'post' }, author: { author }, fresh: { old: false }, some: { limit: 30 }, old: { live: false, type: 'vote' }, back: { reverse: true, live: false, limit: 11 } }
+  const states = Object.fromEntries(Object.entries(filters).map(([name, query]) => [name, follow(t, client.live(query))]))
+  await states.all.until(400)
+  await until(() => states.some.over && states.old.over && states.back.over, 'the ends')
+  await until(() => states.fresh.sub.since !== null, 'the place of what is new')
+  await append(client, 400, COUNT)
+  await states.all.until(COUNT)
+  await states.fresh.until(300)
+  const all = await server.pages('/log?limit=1000', 'messages')
+  const posts = await server.pages('/log?type=post', 'messages'), authors = await server.pages(`/log?author=${encodeURIComponent(author)}`, 'messages')
+  await states.posts.until(posts.length)
+  await states.author.until(authors.length)
+  assert.deepStrictEqual(states.all.items, all)
+  assert.deepStrictEqual(states.posts.items, posts)
+  assert.deepStrictEqual(states.author.items, authors)
+  assert.deepStrictEqual(states.fresh.items, all.slice(400))
+  assert.deepStrictEqual(states.some.items, all.slice(0, 30))
+  assert.deepStrictEqual(states.old.items, (await server.pages('/log?type=vote', 'messages')).filter((row) => row.seq <= all[399].seq))
+  assert.deepStrictEqual(states.back.items, all.slice(389, 400).reverse())
+  assert.strictEqual(sockets.length, 1)
+  for (const state of Object.values(states)) state.sub.close()
+  await until(() => sockets[0].readyState === WebSocket.CLOSED, 'the socket to close')
+})
+
+test('sync comes once, between what is old and what is new', async (t) => {
+  const { client, sockets } = await start(t, { count: 60 })
+  const state = follow(t, client.live({}, { sync: true }))
+  await state.until(61)
+  assert.deepStrictEqual(state.items[60], { sync: true, since: state.items[59].seq })
+  sockets[0].terminate()
+  await until(() => sockets.length === 2, 'the next socket')
+  await append(client, 60, 70)
+  await state.until(71)
+  assert.deepStrictEqual(state.items.map((item) => item.sync || item.key), [...records.slice(0, 60).map(({ key }) => key), true, ...records.slice(60, 70).map(({ key }) => key)])
+})
+
+test('subscriptions go on from their places when the socket breaks or the server ends', async (t) => {
+  const { client, sockets, server } = await start(t, { count: 100 })
+  server.args.splice(server.args.indexOf('--listen') + 1, 1, `127.0.0.1:${server.port}`)
+  const all = follow(t, client.live()), fresh = follow(t, client.live({ old: false }))
+  const few = follow(t, client.live({ old: false, limit: 555 })), posts = follow(t, client.live({ type: 'post' }))
+  await until(() => [fresh, few].every((state) => state.sub.since !== null), 'the places')
+  for (let at = 100, round = 0; at < COUNT; at += 30, round++) {
+    if (round % 7 === 3) {
+      await server.stop(round % 2 ? 'SIGTERM' : 'SIGKILL')
+      await server.launch()
+    } else {
+      const before = sockets.length
+      sockets.at(-1).terminate()
+      if (round % 2) await until(() => sockets.length > before, 'the next socket')
+    }
+    await append(client, at, Math.min(at + 30, COUNT))
+  }
+  await all.until(COUNT)
+  await fresh.until(COUNT - 100)
+  await until(() => few.over, 'the end')
+  const rows = await server.pages('/log?limit=1000', 'messages'), expected = await server.pages('/log?type=post', 'messages')
+  await posts.until(expected.length)
+  assert.deepStrictEqual(all.items, rows)
+  assert.deepStrictEqual(fresh.items, rows.slice(100))
+  assert.deepStrictEqual(few.items, rows.slice(100, 655))
+  assert.deepStrictEqual(posts.items, expected)
+  assert.ok(sockets.length > 5, `${sockets.length} sockets`)
+})
+
+test('a slow reader gets everything once, and little is fetched ahead of it', async (t) => {
+  const { client, sockets } = await start(t)
+  const sub = client.live({ live: false }, { buffer: 20000 })
+  const quick = follow(t, client.live())
+  await quick.until(COUNT)
+  await until(() => sub.paused, 'the subscription to be given up')
+  const seqs = []
+  for await (const row of sub) {
+    seqs.push(row.seq)
+    if (seqs.length % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  assert.deepStrictEqual(seqs, quick.items.map((row) => row.seq))
+  assert.strictEqual(sockets.length, 1)
+})
+
+test('a subscription that the server refuses fails alone', async (t) => {
+  const { client, sockets } = await start(t, { args: ['--subscriptions-max', '2'] })
+  const first = follow(t, client.live())
+  await assert.rejects(take(client.live({ typ: 'post' })), { code: 'bad-parameter', status: 400 })
+  await assert.rejects(take(client.live({ gt: 5 })), { code: 'not-a-record' })
+  const second = follow(t, client.live())
+  await second.until(COUNT)
+  await assert.rejects(take(client.live()), { code: 'too-many', status: 429 })
+  await first.until(COUNT)
+  assert.deepStrictEqual([first.over, second.over, sockets.length], [false, false, 1])
+})
+
+test('leaving the loop, close() and a signal end a subscription', async (t) => {
+  const { client, sockets } = await start(t)
+  assert.strictEqual((await take(client.live(), 5)).length, 5)
+  await until(() => sockets[0].readyState === WebSocket.CLOSED, 'the socket to close')
+  const control = new AbortController()
+  const quiet = [client.live({ old: false }), client.live({ old: false }, { signal: control.signal }), client.live({ old: false })]
+  const ends = quiet.map((sub) => sub.next())
+  quiet[0].close()
+  control.abort()
+  client.close()
+  for (const end of ends) assert.deepStrictEqual(await end, { done: true, value: undefined })
+  assert.deepStrictEqual(await take(client.live({}, { signal: AbortSignal.abort() })), [])
+  // and the client can be used again
+  assert.strictEqual((await take(client.live(), 3)).length, 3)
+})
+
+test('members of a record that are named like those of a frame confuse nobody', async (t) => {
+  const { client } = await start(t, { count: 0, args: ['--accept', 'any'] })
+  const values = [{ key: 1, seq: 999999, id: 's1' }, { key: 2, id: 's2', closed: true }, { key: 3, sync: true, since: 5 }, { key: 4, error: { status: 500 } }]
+  const states = [follow(t, client.live()), follow(t, client.live())]
+  const { since } = await client.appendBatch(values)
+  const rows = await take(client.log().stream())
+  assert.strictEqual(rows.at(-1).seq, since)
+  for (const state of states) {
+    await state.until(4)
+    assert.deepStrictEqual(state.items, rows)
+    assert.deepStrictEqual(state.items.map((row) => row.key), [1, 2, 3, 4])
+    assert.strictEqual(state.items[0].id, 's1')
+    assert.ok(state.items[0].seq < since)
+  }
+})
+
+test('it finds a WebSocket by itself, and says so if there is none', async (t) => {
+  const { server } = await start(t, { count: 20 })
+  const { Sluice } = await load()
+  assert.strictEqual((await take(new Sluice(server.url).live(), 20)).length, 20)
+  // as in Node before 22, without npm ws
+  const { spawnSync } = require('node:child_process')
+  const script = `import(${JSON.stringify(pathToFileURL(path.join(FOLDER, 'sluice.js')).href)}).then(async ({ Sluice }) => {
+    delete globalThis.WebSocket
+    try { for await (const row of new Sluice(${JSON.stringify(server.url)}).live()) console.log(row) } catch (err) { console.log(err.code) }
+  })`
+  const { stdout } = spawnSync(process.execPath, ['-e', script], { cwd: folder(t), env: { ...process.env, NODE_PATH: '' }, encoding: 'utf8' })
+  assert.strictEqual(stdout, 'no-websocket\n')
+})

@@ -1,0 +1,109 @@
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "server/plain.h"
+#include "server/rows.h"
+
+#define LONG_VALUE "{\"key\":\"%a\",\"value\":{\"text\":\"long enough to have a bit of its own in the table\"}}"
+
+static struct log first, second;
+
+static struct log_record record_at(int64_t seq, const char *value)
+{
+    return (struct log_record){ seq, { value, strlen(value) } };
+}
+
+Test(plain, remembers_what_was_noted_and_nothing_else)
+{
+    struct plain *plain;
+    const struct log_record noted = record_at(640, LONG_VALUE), next = record_at(704, LONG_VALUE);
+    cr_assert_eq(plain_open(&plain), OK);
+    cr_expect(!plain_known(plain, &first, &noted));
+    plain_note(plain, &first, &noted);
+    cr_expect(plain_known(plain, &first, &noted));
+    cr_expect(!plain_known(plain, &first, &next));
+    cr_expect(!plain_known(plain, &second, &noted), "another log has the same seqs");
+    plain_note(plain, &second, &next);
+    cr_expect(plain_known(plain, &first, &noted));
+    cr_expect(!plain_known(plain, &first, &next));
+    plain_free(plain);
+}
+
+Test(plain, remembers_nothing_of_records_that_may_share_a_bit)
+{
+    struct plain *plain;
+    const struct log_record small = record_at(640, "{\"key\":1}");
+    cr_assert_eq(plain_open(&plain), OK);
+    plain_note(plain, &first, &small);
+    cr_expect(!plain_known(plain, &first, &small));
+    plain_free(plain);
+}
+
+Test(plain, remembers_nothing_behind_its_table)
+{
+    struct plain *plain;
+    const struct log_record far = record_at(SEQ_MAX, LONG_VALUE);
+    cr_assert_eq(plain_open(&plain), OK);
+    plain_note(plain, &first, &far);
+    cr_expect(!plain_known(plain, &first, &far));
+    cr_expect(!plain_known(NULL, &first, &far));
+    plain_free(plain);
+}
+
+/* The same bytes come out whatever is known of the record. */
+static void shown_alike(struct plain *plain, const char *value)
+{
+    const struct server server = { .plain = plain };
+    const struct log_record record = record_at(6400, value);
+    struct buf printed, shown;
+    buf_init(&printed, 1 << 20);
+    buf_init(&shown, 1 << 20);
+    cr_assert_eq(record_print(&record, &printed), OK);
+    for (int i = 0; i < 2; i++) {
+        buf_reset(&shown);
+        cr_assert_eq(record_show(&server, &first, &record, &shown), OK);
+        cr_assert_eq(shown.len, printed.len, "%s", value);
+        cr_assert_eq(memcmp(shown.data, printed.data, shown.len), 0, "%s", value);
+    }
+    buf_free(&printed);
+    buf_free(&shown);
+}
+
+Test(plain, shows_every_record_as_record_print_does)
+{
+    static const char *const values[] = {
+        LONG_VALUE,
+        "{\"key\":\"%a\",\n\"value\":{\"text\":\"two lines, which are made one where it is shown to the world\"}}",
+        "{\"key\":\"%a\",\"value\":{\"text\":\"with a bracket that is never closed and no end to be seen\"}",
+        "{ \"key\":\"%a\",\"value\":{\"text\":\"with a space in front of the key, as nobody writes it\"}}",
+        "{\"value\":{\"text\":\"without a key in front, which is shown as the value of an object of ours\"}}",
+        "{\"key\":\"%a\",\"value\":{\"text\":\"with white space behind it, as nobody writes it either\"}} ",
+    };
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        struct plain *plain;
+        cr_assert_eq(plain_open(&plain), OK);
+        shown_alike(plain, values[i]);
+        shown_alike(NULL, values[i]);
+        plain_free(plain);
+    }
+}
+
+Test(plain, never_shows_a_known_record_that_became_zeros_as_text)
+{
+    struct plain *plain;
+    char value[] = LONG_VALUE;
+    const struct log_record record = { 6400, { value, sizeof value - 1 } };
+    struct buf out;
+    cr_assert_eq(plain_open(&plain), OK);
+    const struct server server = { .plain = plain };
+    buf_init(&out, 1 << 20);
+    cr_assert_eq(record_show(&server, &first, &record, &out), OK);
+    memset(value, 0, sizeof value);
+    buf_reset(&out);
+    cr_assert_eq(record_show(&server, &first, &record, &out), OK);
+    cr_expect_eq(memchr(out.data, '\0', out.len), NULL);
+    buf_free(&out);
+    plain_free(plain);
+}
