@@ -12,16 +12,17 @@ void access_free(struct access *access); /* NULL is fine */
 
 struct access_request {
     struct slice host, origin, authorization; /* header fields; data NULL = absent */
-    bool unsafe;    /* POST, or a WebSocket handshake */
-    bool open;      /* a route that needs no token */
-    bool loopback;  /* came in through a loopback or Unix door */
+    bool unsafe;                              /* POST, or a WebSocket handshake */
+    bool open;                                /* a route that needs no token */
+    bool loopback;                            /* came in through a loopback or Unix door */
 };
 
 struct access_grant {
     bool public_only;
     bool may_append;
-    bool cors;       /* the origin is on the list: answer with Access-Control-Allow-Origin */
-    const char *problem; /* NULL, or the name of the problem to answer with (foreign-host, foreign-origin, token-needed) */
+    bool cors; /* the origin is on the list: answer with Access-Control-Allow-Origin */
+    const char
+        *problem; /* NULL, or the name of the problem to answer with (foreign-host, foreign-origin, token-needed) */
     const char *detail;
 };
 

@@ -1,6 +1,7 @@
 /* From a raw request target to a handler. Ids are recognised before anything is decoded, because an unescaped one
  * holds the very characters ('/', '+', '%', '&') that paths and queries are made of. */
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -229,22 +230,22 @@ bool api_target_open(const struct server *server, enum api_method method, struct
     return false;
 }
 
+#define ALLOW_MAX 32
+
 /* The value of Allow for a path; "" if there is no such path. */
-static void allow_of(const struct server *server, struct slice path, char out[32])
+static void allow_of(const struct server *server, struct slice path, char out[ALLOW_MAX])
 {
     struct match match;
     bool any = path.len == 1 && path.data[0] == '*';
     bool get = any || route_find(server, API_GET, path, &match) != NULL;
     bool post = any || route_find(server, API_POST, path, &match) != NULL;
-    out[0] = '\0';
-    if (get) strcat(out, "GET, HEAD, ");
-    if (post) strcat(out, "POST, ");
-    if (get || post) strcat(out, "OPTIONS");
+    (void)snprintf(out, ALLOW_MAX, "%s%s%s", get ? "GET, HEAD, " : "", post ? "POST, " : "",
+                   get || post ? "OPTIONS" : "");
 }
 
 static int answer_options(struct api_request *req, struct api_reply *reply)
 {
-    char allow[32];
+    char allow[ALLOW_MAX];
     allow_of(req->server, req->path, allow);
     if (allow[0] == '\0')
         return api_problem(reply, "not-found", NULL, "there is no such path: see /openapi.yaml for what there is");
@@ -262,7 +263,7 @@ static int answer_no_route(struct api_request *req, struct api_reply *reply)
                            "/live is a WebSocket: connect with ws://, on a connection of its own; GET /log?live=true "
                            "is the same over HTTP");
     }
-    char allow[32];
+    char allow[ALLOW_MAX];
     allow_of(req->server, req->path, allow);
     if (allow[0] == '\0')
         return api_problem(reply, "not-found", NULL, "there is no such path: see /openapi.yaml for what there is");

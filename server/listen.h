@@ -19,7 +19,7 @@ int listen_port(const struct listener *listener);
 const char *listen_url(const struct listener *listener);
 
 int listen_start(struct listener *listener, struct http *http, struct ws *ws); /* starts the accept thread */
-void listen_stop(struct listener *listener);  /* no new connections; joins the thread; removes Unix sockets */
-void listen_free(struct listener *listener);  /* NULL is fine */
+void listen_stop(struct listener *listener); /* no new connections; joins the thread; removes Unix sockets */
+void listen_free(struct listener *listener); /* NULL is fine */
 
 #endif

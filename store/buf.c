@@ -101,7 +101,11 @@ int buf_put_int(struct buf *buf, int64_t n)
 static size_t utf8_length(const unsigned char *s, size_t len)
 {
     static const unsigned char low[] = { [0xE0] = 0xA0, [0xF0] = 0x90 };
-    size_t need = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] <= 0xDF ? 2 : (s[0] & 0xF0) == 0xE0 ? 3 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4 : 0;
+    size_t need = s[0] < 0x80                    ? 1
+                  : s[0] >= 0xC2 && s[0] <= 0xDF ? 2
+                  : (s[0] & 0xF0) == 0xE0        ? 3
+                  : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4
+                                                 : 0;
     if (need == 0 || need > len) return 0;
     if (need == 1) return 1;
     unsigned char min = s[0] == 0xE0 || s[0] == 0xF0 ? low[s[0]] : 0x80;

@@ -25,7 +25,7 @@ struct buf {
 };
 
 void buf_init(struct buf *buf, size_t max);
-void buf_free(struct buf *buf); /* NULL is fine; the struct may be used again after buf_init */
+void buf_free(struct buf *buf);  /* NULL is fine; the struct may be used again after buf_init */
 void buf_reset(struct buf *buf); /* empty, memory kept, `err` cleared */
 
 int buf_reserve(struct buf *buf, size_t extra);

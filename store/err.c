@@ -16,7 +16,8 @@ const char *err_text(int code)
 {
     switch (code) {
     case OK: return "no error";
-#define ERR_CASE(name, number, text) case name: return text;
+#define ERR_CASE(name, number, text) \
+    case name: return text;
         ERR_LIST(ERR_CASE)
 #undef ERR_CASE
     default: return "unknown error";
@@ -27,7 +28,8 @@ const char *err_name(int code)
 {
     switch (code) {
     case OK: return "OK";
-#define ERR_CASE(name, number, text) case name: return #name;
+#define ERR_CASE(name, number, text) \
+    case name: return #name;
         ERR_LIST(ERR_CASE)
 #undef ERR_CASE
     default: return "ERR_UNKNOWN";

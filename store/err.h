@@ -6,29 +6,29 @@
 #ifndef STORE_ERR_H
 #define STORE_ERR_H
 
-#define ERR_LIST(X)                                                          \
-    X(ERR_NOMEM, -1, "out of memory")                                        \
-    X(ERR_IO, -2, "the file could not be read or written")                   \
-    X(ERR_NOSPACE, -3, "no space left on the device")                        \
-    X(ERR_NOFILE, -4, "no such file or folder")                              \
-    X(ERR_PERM, -5, "permission denied")                                     \
-    X(ERR_BUSY, -6, "in use by another process")                             \
-    X(ERR_CORRUPT, -7, "damaged data")                                       \
-    X(ERR_FORMAT, -8, "not a format that Sluice knows")                      \
-    X(ERR_READONLY, -9, "open for reading only")                             \
-    X(ERR_NOSEQ, -10, "no record at that seq")                               \
-    X(ERR_BOUNDARY, -11, "that seq is not the start of a record")            \
-    X(ERR_DELETED, -12, "the record was deleted")                            \
-    X(ERR_LIMIT, -13, "over a limit")                                        \
-    X(ERR_ARG, -14, "not a valid value")                                     \
-    X(ERR_JSON, -15, "not valid JSON")                                       \
-    X(ERR_REF, -16, "not a message, feed or blob id")                        \
-    X(ERR_INVALID, -17, "not a valid message")                               \
-    X(ERR_FORK, -18, "the message would fork its feed")                      \
-    X(ERR_TIMEOUT, -19, "not ready in time")                                 \
-    X(ERR_CLOSED, -20, "closed")                                             \
-    X(ERR_CHANGED, -21, "the log was replaced or rewritten by its owner")    \
-    X(ERR_NOTFOUND, -22, "not found")                                        \
+#define ERR_LIST(X)                                                       \
+    X(ERR_NOMEM, -1, "out of memory")                                     \
+    X(ERR_IO, -2, "the file could not be read or written")                \
+    X(ERR_NOSPACE, -3, "no space left on the device")                     \
+    X(ERR_NOFILE, -4, "no such file or folder")                           \
+    X(ERR_PERM, -5, "permission denied")                                  \
+    X(ERR_BUSY, -6, "in use by another process")                          \
+    X(ERR_CORRUPT, -7, "damaged data")                                    \
+    X(ERR_FORMAT, -8, "not a format that Sluice knows")                   \
+    X(ERR_READONLY, -9, "open for reading only")                          \
+    X(ERR_NOSEQ, -10, "no record at that seq")                            \
+    X(ERR_BOUNDARY, -11, "that seq is not the start of a record")         \
+    X(ERR_DELETED, -12, "the record was deleted")                         \
+    X(ERR_LIMIT, -13, "over a limit")                                     \
+    X(ERR_ARG, -14, "not a valid value")                                  \
+    X(ERR_JSON, -15, "not valid JSON")                                    \
+    X(ERR_REF, -16, "not a message, feed or blob id")                     \
+    X(ERR_INVALID, -17, "not a valid message")                            \
+    X(ERR_FORK, -18, "the message would fork its feed")                   \
+    X(ERR_TIMEOUT, -19, "not ready in time")                              \
+    X(ERR_CLOSED, -20, "closed")                                          \
+    X(ERR_CHANGED, -21, "the log was replaced or rewritten by its owner") \
+    X(ERR_NOTFOUND, -22, "not found")                                     \
     X(ERR_QUEUE, -23, "too many requests are waiting")
 
 enum err {

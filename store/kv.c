@@ -24,8 +24,8 @@
 #define KV_PATH_MAX 4096
 
 /* Below what the C library maps by itself. */
-#define WARM_BLOCKS 96
-#define WARM_BYTES ((size_t)96 << 10)
+#define WARM_BLOCKS 80
+#define WARM_BYTES ((size_t)120 << 10)
 
 /* A file that stands in the folder while a writer has it open, with the id of the running kernel in it. */
 #define KV_RUNNING "running"
@@ -406,8 +406,8 @@ static int kv_txn_new(struct kv *kv, bool write, struct kv_txn **ret_txn)
     return OK;
 }
 
-/* LMDB asks for the memory of each changed page by itself, and the C library would pass every such wish of a thread on to the
- * kernel, which takes longer than changing the page. Asked for once in large steps and given back, it is there. */
+/* LMDB asks for the memory of each changed page by itself, and in the arena of a thread the C library would pass every such wish on
+ * to the kernel, which takes longer than changing the page. Asked for once in large steps and given back, it is there. */
 static void kv_warm(void)
 {
     static _Thread_local bool warm;

@@ -28,7 +28,7 @@ struct message {
     struct slice record; /* the bytes scanned */
 
     /* Strings are unescaped; those that needed it live in `scratch`. data == NULL = absent or not a string. */
-    struct slice key;    /* as written, whether or not it is a valid id */
+    struct slice key; /* as written, whether or not it is a valid id */
     struct slice author;
     struct slice type;    /* content.type */
     struct slice channel; /* content.channel, as written */
@@ -39,11 +39,11 @@ struct message {
     struct ref author_ref; /* kind REF_NONE = author is no feed id */
     struct ref root;       /* content.root, if it is a message id */
 
-    bool has_sequence;  /* a whole number from 0 to 2^53-1 */
+    bool has_sequence; /* a whole number from 0 to 2^53-1 */
     int64_t sequence;
     bool has_timestamp; /* value.timestamp is a number that fits a double: what the author claims, ms */
     double timestamp;
-    bool has_received;  /* the record's own timestamp is a number: when the log got it, ms with fractions */
+    bool has_received; /* the record's own timestamp is a number: when the log got it, ms with fractions */
     double received;
 
     bool is_private; /* content is a string: an encrypted message */

@@ -191,15 +191,15 @@ void build_cancel(struct flume *flume)
     flume->build_slot = 0;
 }
 
-static struct flume_build *build_new(struct flume *flume, const bool slots[VIEWS_MAX], int64_t from, int64_t bound)
+static struct flume_build *build_new(struct flume *flume, const bool slots[VIEWS_MAX], int64_t from, int64_t bound,
+                                     int64_t head)
 {
     struct flume_build *build = calloc(1, sizeof *build);
     if (build == NULL) return NULL;
     bool shared = false;
-    int64_t head = log_durable(atomic_load(&flume->log));
     for (size_t i = 0; i < flume->slot_count; i++) {
         build->slots[i] = slots[i];
-        build->live[i] = !slots[i] && flume->slots[i].state.since == head;
+        build->live[i] = !slots[i] && flume->slots[i].state.since >= head;
         shared = shared || build->live[i];
     }
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -217,9 +217,9 @@ static struct flume_build *build_new(struct flume *flume, const bool slots[VIEWS
     return build;
 }
 
-int build_start(struct flume *flume, const bool slots[VIEWS_MAX], int64_t from, int64_t bound)
+int build_start(struct flume *flume, const bool slots[VIEWS_MAX], int64_t from, int64_t bound, int64_t head)
 {
-    struct flume_build *build = build_new(flume, slots, from, bound);
+    struct flume_build *build = build_new(flume, slots, from, bound, head);
     if (build == NULL) return err_set(ERR_NOMEM, "no memory to build the views");
     size_t wanted = build->worker_count;
     flume->build = build;
@@ -237,7 +237,13 @@ int build_start(struct flume *flume, const bool slots[VIEWS_MAX], int64_t from, 
     }
     build->worker_count = 0;
     build_cancel(flume);
-    return err_set(ERR_NOMEM, "no thread to build the views");
+    flume->build_refused = true; /* then the indexer does it alone */
+    return OK;
+}
+
+bool build_possible(const struct flume *flume)
+{
+    return flume->build == NULL && !flume->build_refused && !atomic_load(&flume->closing);
 }
 
 bool build_takes(const struct flume *flume, size_t slot)

@@ -241,14 +241,14 @@ static void slice_forget(struct flume *flume)
 }
 
 /* One slice of all views that stand at `from`, up to `bound`. If that is far, threads build the rest. */
-static int index_slice(struct flume *flume, int64_t from, int64_t bound, struct slice_result *result)
+static int index_slice(struct flume *flume, int64_t from, int64_t bound, int64_t head, struct slice_result *result)
 {
     bool slots[VIEWS_MAX] = { false };
     for (size_t i = 0; i < flume->slot_count; i++)
         slots[i] = flume->slots[i].state.since == from && !build_takes(flume, i);
     int err = slice_gather(flume, slots, from, bound, &result->log_is_bad);
     if (err != OK) return err;
-    bool far = flume->slice->reached != bound && flume->build == NULL && !atomic_load(&flume->closing);
+    bool far = flume->slice->reached != bound && build_possible(flume);
     /* What is written to empty tables in one go, and in order, is written several times faster. */
     bool write = !far || from != SEQ_EMPTY;
     result->reached = write ? flume->slice->reached : from;
@@ -256,7 +256,7 @@ static int index_slice(struct flume *flume, int64_t from, int64_t bound, struct 
         if (slots[i]) err = gather_write(flume, &flume->slots[i], flume->slice);
     if (write) flume->txn_bytes += flume->slice->bytes;
     slice_forget(flume);
-    return err == OK && far ? build_start(flume, slots, result->reached, bound) : err;
+    return err == OK && far ? build_start(flume, slots, result->reached, bound, head) : err;
 }
 
 /* ---- groups ------------------------------------------------------------------------------------------------------- */
@@ -294,12 +294,12 @@ static int index_slices(struct flume *flume, int64_t head, int64_t high, int64_t
 {
     int err = OK;
     if (low == high || head - high <= high - low || flume->build != NULL) {
-        err = index_slice(flume, high, head, result);
+        err = index_slice(flume, high, head, head, result);
         if (err != OK || result->reached != head) return err;
         flume->txn_fresh = true;
     }
     if (low == high || flume->build != NULL) return OK;
-    return index_slice(flume, low, group_next(flume, low, head), result);
+    return index_slice(flume, low, group_next(flume, low, head), head, result);
 }
 
 static bool commit_is_due(struct flume *flume)

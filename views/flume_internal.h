@@ -117,8 +117,10 @@ void gather_clear(struct flume_gather *gather);   /* what was written is forgott
 
 struct flume_build; /* threads that gather ahead of the indexer */
 
-/* For the slots of `slots`, which all stand at `from`. The functions of a build are the indexer's. */
-int build_start(struct flume *flume, const bool slots[VIEWS_MAX], int64_t from, int64_t bound);
+bool build_possible(const struct flume *flume);
+/* For the slots of `slots`, which all stand at `from`. Views that are at `head` are kept fresh meanwhile, others wait. The functions
+ * of a build are the indexer's. */
+int build_start(struct flume *flume, const bool slots[VIEWS_MAX], int64_t from, int64_t bound, int64_t head);
 bool build_takes(const struct flume *flume, size_t slot);
 bool build_holds(const struct flume *flume, size_t slot); /* it is in a build, or must wait for the end of one */
 /* The next part in the order of the log: 1, 0 = not ready yet (the indexer will be woken), <0 = the error that ended it. */
@@ -163,6 +165,7 @@ struct flume {
     int64_t retry_ms;           /* when a failure of the views is tried again */
     struct flume_gather *slice; /* NULL, or kept for the next slice */
     struct flume_build *build;  /* NULL = none */
+    bool build_refused;         /* there are no threads to be had */
     size_t build_slot;          /* of the part that is being written: the next view */
 
     /* appending */

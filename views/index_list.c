@@ -58,9 +58,8 @@ static int iter_epoch_up(struct list_iter *iter, uint32_t epoch, struct chunk_he
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
     for (;;) {
-        const struct slice from = { (const char *)bytes,
-                                    chunk_key(iter->payload, &iter->term, epoch_join(epoch, 0), 0, bytes) };
-        int found = kv_seek(iter->cursor, from, &key, &value);
+        size_t len = chunk_key(iter->payload, &iter->term, epoch_join(epoch, 0), 0, bytes);
+        int found = kv_seek(iter->cursor, (struct slice){ (const char *)bytes, len }, &key, &value);
         if (found != 1) return found;
         found = iter_look(iter, key, value, ret_head);
         if (found != 0 || iter->payload) return found;
@@ -84,7 +83,8 @@ static int iter_epoch_down(struct list_iter *iter, struct slice limit, uint32_t 
         if (before == epoch && epoch == 0) return 0;
         epoch = before < epoch ? before : epoch - 1;
         uint64_t last = epoch_join(epoch, epoch_rest(UINT64_MAX));
-        limit = (struct slice){ (const char *)bytes, chunk_key(false, &iter->term, last, UINT32_MAX, bytes) };
+        size_t len = chunk_key(false, &iter->term, last, UINT32_MAX, bytes);
+        limit = (struct slice){ (const char *)bytes, len };
     }
 }
 

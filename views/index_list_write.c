@@ -302,7 +302,8 @@ static int writer_take(struct list_writer *writer, uint64_t at, uint32_t ordinal
     uint8_t bytes[CHUNK_KEY_MAX];
     int err = OK;
     for (;;) {
-        const struct slice from = { (const char *)bytes, chunk_key(writer->payload, writer->term, at, ordinal, bytes) };
+        size_t len = chunk_key(writer->payload, writer->term, at, ordinal, bytes);
+        const struct slice from = { (const char *)bytes, len };
         struct slice key, value;
         struct chunk_head head;
         int found = kv_seek(writer->cursor, from, &key, &value);

@@ -22,10 +22,11 @@ enum about_rule { ABOUT_SOCIAL, ABOUT_LATEST, ABOUT_SELF };
 
 /* One field of an answer. */
 struct about_value {
-    struct slice field;  /* the key as it stands in the record, raw between its quotes (JSON-escaped) */
-    struct slice value;  /* raw JSON of the value; under rule social with {link} objects the link alone, as a JSON string, if the majority decided */
-    int64_t seq;         /* the record it comes from */
-    struct ref author;   /* who assigned it */
+    struct slice field; /* the key as it stands in the record, raw between its quotes (JSON-escaped) */
+    struct slice
+        value; /* raw JSON of the value; under rule social with {link} objects the link alone, as a JSON string, if the majority decided */
+    int64_t seq;       /* the record it comes from */
+    struct ref author; /* who assigned it */
 };
 
 /* Calls fn for each field of `target` that has a value under the rule, fields in byte order. Slices are borrowed while fn runs. fn answers 0 to go on. */

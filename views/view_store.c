@@ -27,8 +27,8 @@ int view_store_open(struct kv_txn *txn, const struct view_ops *ops, struct view 
         err = i < VIEW_FIELDS_MAX ? store_open_table(txn, ops->name, ops->fields[i].name, false, &view.fields[i])
                                   : err_set(ERR_LIMIT, "the view %s has too many fields", ops->name);
     for (size_t i = 0; err == OK && ops->tables != NULL && ops->tables[i].name != NULL; i++)
-        err = i < VIEW_TABLES_MAX ? store_open_table(txn, ops->name, ops->tables[i].name, ops->tables[i].shape == TABLE_OWN_SETS,
-                                         &view.tables[i])
+        err = i < VIEW_TABLES_MAX ? store_open_table(txn, ops->name, ops->tables[i].name,
+                                                     ops->tables[i].shape == TABLE_OWN_SETS, &view.tables[i])
                                   : err_set(ERR_LIMIT, "the view %s has too many tables", ops->name);
     if (err == OK) *ret_view = view;
     return err;

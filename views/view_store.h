@@ -8,10 +8,10 @@
 /* Stored in the table "views" under the view's name, in the same transaction as what it speaks of. */
 struct view_state {
     uint32_t version;
-    uint64_t log_identity;  /* log_identity() of the log it was built from */
-    int64_t since;          /* the last record that was applied */
-    uint64_t fingerprint;   /* of that record's bytes: a rewritten log shows here */
-    uint64_t records;       /* applied since it was empty */
+    uint64_t log_identity; /* log_identity() of the log it was built from */
+    int64_t since;         /* the last record that was applied */
+    uint64_t fingerprint;  /* of that record's bytes: a rewritten log shows here */
+    uint64_t records;      /* applied since it was empty */
 };
 
 /* Opens or creates the view's tables in a write transaction and fills ret_view. */

@@ -21,8 +21,9 @@ struct play {
     char bytes[20000];
 };
 
-#define PLAY_ASSERT(play, condition) \
-    cr_assert(condition, "%s, SLUICE_TEST_SEED=%llu: " #condition, (play)->rig->kind, (unsigned long long)(play)->dice.seed)
+#define PLAY_ASSERT(play, condition)                                                  \
+    cr_assert(condition, "%s, SLUICE_TEST_SEED=%llu: " #condition, (play)->rig->kind, \
+              (unsigned long long)(play)->dice.seed)
 
 static void play_append(struct play *play)
 {

@@ -28,10 +28,13 @@ static void suite_open_view(struct suite *suite)
     SUITE_ASSERT(suite, kv_commit(txn) == OK);
 }
 
-static void suite_each(void (*check)(struct suite *suite))
+/* The records stand `apart` times as far from each other as in a short log. */
+static void suite_each_apart(void (*check)(struct suite *suite), int64_t apart)
 {
     struct suite suite = { .dice = dice_make() };
     corpus_make(&suite.dice, RECORDS, &suite.corpus);
+    for (size_t i = 0; i < RECORDS; i++)
+        suite.corpus.records[i].seq *= apart;
     for (size_t i = 0; i < VIEW_COUNT; i++) {
         suite.ops = view_list[i];
         corpus_kv_open(&suite.store);
@@ -40,6 +43,11 @@ static void suite_each(void (*check)(struct suite *suite))
         corpus_kv_close(&suite.store);
     }
     corpus_free(&suite.corpus);
+}
+
+static void suite_each(void (*check)(struct suite *suite))
+{
+    suite_each_apart(check, 1);
 }
 
 static void suite_apply(struct suite *suite, size_t from, size_t to)
@@ -100,6 +108,12 @@ static void check_batches(struct suite *suite)
 Test(views, one_by_one_equals_batches_equals_all_at_once)
 {
     suite_each(check_batches);
+}
+
+Test(views, the_same_in_a_log_of_many_gib)
+{
+    suite_each_apart(check_batches, INT64_C(1) << 18);
+    suite_each_apart(check_batches, INT64_C(1) << 23);
 }
 
 static void check_reopen(struct suite *suite)

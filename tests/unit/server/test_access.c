@@ -389,8 +389,9 @@ Test(handshake, a_head_that_can_be_read_two_ways_is_refused)
 
 Test(handshake, a_key_and_no_body_are_wanted_for_a_socket)
 {
-#define LIVE "GET /live HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
-             "Sec-WebSocket-Version: 13\r\n"
+#define LIVE                                                                         \
+    "GET /live HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
+    "Sec-WebSocket-Version: 13\r\n"
 #define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     static const char *const heads[] = {
         LIVE KEY "\r\n",

@@ -106,7 +106,7 @@ Test(buf, json_strings_keep_utf8_and_replace_what_is_none)
         { "\x80", "\xEF\xBF\xBD" },                                 /* continuation alone */
         { "\xC0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD" },                 /* overlong */
         { "\xE0\x80\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD" }, /* overlong */
-        { "\xED\xA0\x80", "\\ud800" },                          /* a lone surrogate keeps its value */
+        { "\xED\xA0\x80", "\\ud800" },                              /* a lone surrogate keeps its value */
         { "\xC3", "\xEF\xBF\xBD" },                                 /* cut off */
         { "\xE2\x82", "\xEF\xBF\xBD\xEF\xBF\xBD" },
         { "\xFF"
@@ -128,7 +128,10 @@ Test(buf, json_prints_lone_surrogates_as_escapes)
 {
     struct buf out;
     buf_init(&out, 1000);
-    const char text[] = "a\xED\xA0\x80" "b\xED\xBF\xBF" "\xED\x9F\xBF" "\xED\xA0";
+    const char text[] = "a\xED\xA0\x80"
+                        "b\xED\xBF\xBF"
+                        "\xED\x9F\xBF"
+                        "\xED\xA0";
     buf_put_json(&out, text, sizeof text - 1);
     buf_putc(&out, '\0');
     cr_assert_str_eq(out.data, "\"a\\ud800b\\udfff\xED\x9F\xBF\xEF\xBF\xBD\xEF\xBF\xBD\"");

@@ -202,7 +202,8 @@ Test(canonical, every_number_reads_back_as_itself)
         size_t len = canonical_number(value, text);
         text[len] = '\0';
         cr_assert(canonical_number_read(text, &again, &end), "%s (SLUICE_TEST_SEED=%" PRIu64 ")", text, seed);
-        cr_assert(again == value && end == text + len, "%a printed as %s (SLUICE_TEST_SEED=%" PRIu64 ")", value, text, seed);
+        cr_assert(again == value && end == text + len, "%a printed as %s (SLUICE_TEST_SEED=%" PRIu64 ")", value, text,
+                  seed);
     }
 }
 

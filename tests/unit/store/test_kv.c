@@ -258,6 +258,81 @@ Test(kv, dupsort_keeps_values_sorted)
     kv_close(kv);
 }
 
+Test(kv, values_of_a_key_are_sought_and_keys_are_stepped_over)
+{
+    struct kv *kv = must_open();
+    struct kv_txn *txn = must_write(kv);
+    kv_table table = must_table(txn, "t", true);
+    struct kv_cursor *cursor = NULL;
+    struct slice key, value;
+    char bytes[4];
+    for (int i = 0; i < 5000; i++) {
+        snprintf(bytes, sizeof bytes, "%03x", 2 * i % 4096);
+        cr_assert_eq(kv_append_value(txn, table, text(i < 2048 ? "a" : "b"), text(bytes)), OK);
+    }
+    cr_assert_eq(kv_append_value(txn, table, text("a"), text("777")), OK, "not in order: put the ordinary way");
+    cr_assert_eq(kv_cursor_open(txn, table, &cursor), OK);
+    cr_assert_eq(kv_seek_value(cursor, text("a"), text("776"), &value), 1);
+    cr_assert(same(value, "776"));
+    cr_assert_eq(kv_next(cursor, &key, &value), 1);
+    cr_assert(same(key, "a") && same(value, "777"));
+    cr_assert_eq(kv_seek_value(cursor, text("a"), text("fff"), &value), 0, "not one of the next key");
+    cr_assert_eq(kv_seek_value(cursor, text("aa"), text("000"), &value), 0);
+    cr_assert_eq(kv_first(cursor, &key, &value), 1);
+    cr_assert_eq(kv_next_key(cursor, &key, &value), 1);
+    cr_assert(same(key, "b") && same(value, "000"));
+    cr_assert_eq(kv_next_key(cursor, &key, &value), 0);
+    kv_cursor_close(cursor);
+    cr_assert_eq(kv_del(txn, table, text("a")), 1, "with all its values");
+    cr_assert_eq(kv_get(txn, table, text("a"), &value), 0);
+    kv_abort(txn);
+    kv_close(kv);
+}
+
+Test(kv, tells_whether_a_table_ends_before_a_key)
+{
+    struct kv *kv = must_open();
+    struct kv_txn *txn = must_write(kv);
+    kv_table table = must_table(txn, "t", false), other = must_table(txn, "other", false);
+    cr_assert_eq(kv_ends_before(txn, table, text("a")), 1, "an empty one does");
+    cr_assert_eq(kv_put(txn, table, text("m"), text("x")), OK);
+    cr_assert_eq(kv_put(txn, other, text("z"), text("x")), OK);
+    cr_assert_eq(kv_ends_before(txn, table, text("l")), 0);
+    cr_assert_eq(kv_ends_before(txn, table, text("m")), 0);
+    cr_assert_eq(kv_ends_before(txn, table, text("ma")), 1);
+    cr_assert_eq(kv_clear(txn, table), OK);
+    cr_assert_eq(kv_ends_before(txn, table, text("a")), 1);
+    kv_abort(txn);
+    kv_close(kv);
+}
+
+/* A transaction keeps the place of its last put; what happens to the table in between must not matter. */
+Test(kv, puts_go_to_the_right_place_whatever_happened_in_between)
+{
+    struct kv *kv = must_open();
+    struct kv_txn *txn = must_write(kv);
+    kv_table table = must_table(txn, "t", false), other = must_table(txn, "other", false);
+    struct slice value;
+    uint64_t count = 0;
+    char name[8];
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof name, "%04d", i * 7 % 3000);
+        cr_assert_eq(kv_put(txn, i % 5 == 0 ? other : table, text(name), text(name)), OK);
+        if (i % 11 == 0) cr_assert_geq(kv_del(txn, table, text(name)), 0);
+        if (i == 1000) cr_assert_eq(kv_clear(txn, other), OK);
+    }
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof name, "%04d", i * 7 % 3000);
+        bool there = i % 5 == 0 ? i > 1000 : i % 11 != 0;
+        cr_assert_eq(kv_get(txn, i % 5 == 0 ? other : table, text(name), &value), there, "%s", name);
+        cr_assert(!there || same(value, name));
+    }
+    cr_assert_eq(kv_count(txn, other, &count), OK);
+    cr_assert_eq(count, 399);
+    kv_abort(txn);
+    kv_close(kv);
+}
+
 Test(kv, refuses_keys_it_cannot_hold)
 {
     struct kv *kv = must_open();

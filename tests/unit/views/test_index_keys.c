@@ -35,6 +35,29 @@ Test(index_keys, numbers_keys_as_they_come_and_finds_them_again)
     index_keys_free(&keys);
 }
 
+Test(index_keys, keeps_what_the_owner_adds_to_a_key)
+{
+    struct index_keys keys;
+    char text[64];
+    index_keys_init(&keys, sizeof(uint64_t));
+    for (unsigned round = 1; round <= 3; round++)
+        for (unsigned n = 0; n < KEYS; n++) {
+            uint32_t id;
+            uint64_t sum;
+            struct slice key = key_of(text, n);
+            uint32_t hash = index_keys_hash(&keys, key);
+            index_keys_fetch_slot(&keys, hash);
+            index_keys_fetch_record(&keys, hash);
+            cr_assert_eq(index_keys_add_hashed(&keys, key, hash, &id), OK);
+            cr_assert_eq(id, n);
+            memcpy(&sum, index_keys_extra(&keys, id), sizeof sum);
+            cr_assert_eq(sum, (uint64_t)(round - 1) * n);
+            sum += n;
+            memcpy(index_keys_extra(&keys, id), &sum, sizeof sum);
+        }
+    index_keys_free(&keys);
+}
+
 static int compare(struct slice a, struct slice b)
 {
     int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);

@@ -304,6 +304,51 @@ Test(index_list, the_largest_numbers)
     model_close(&model);
 }
 
+Test(index_list, without_payload_what_is_no_seq_is_refused)
+{
+    struct list_batch *batch;
+    struct term term = term_of(0);
+    cr_assert_eq(list_batch_new(false, &batch), OK);
+    cr_assert_eq(list_batch_add(batch, &term, LIST_AT_MAX, 0), OK);
+    cr_assert_eq(list_batch_add(batch, &term, LIST_AT_MAX + 1, 0), ERR_LIMIT);
+    list_batch_free(batch);
+}
+
+/* Enough of them that they are gathered by the group. */
+Test(index_list, thousands_of_terms_over_several_epochs)
+{
+    enum { MANY = 9000 };
+    struct corpus_kv store;
+    struct list_batch *batch;
+    struct kv_txn *txn;
+    kv_table table;
+    struct term term, after;
+    uint64_t count = 0, last = 0;
+    char name[32];
+    corpus_kv_open(&store);
+    cr_assert_eq(kv_begin_write(store.kv, &txn), OK);
+    cr_assert_eq(kv_table_open(txn, "list", false, &table), OK);
+    cr_assert_eq(list_batch_new(false, &batch), OK);
+    for (uint64_t i = 0; i < 3 * MANY; i++) {
+        int len = snprintf(name, sizeof name, "%05u", (unsigned)(i * 7 % MANY));
+        term_of_string(name, (size_t)len, &term);
+        cr_assert_eq(list_batch_add(batch, &term, i << 17, 0), OK);
+        if (i % 5000 == 4999) cr_assert_eq(list_batch_write(batch, txn, table), OK);
+    }
+    cr_assert_eq(list_batch_write(batch, txn, table), OK);
+    for (uint64_t i = 0; i < MANY; i++) {
+        cr_assert_eq(list_next_term(txn, table, false, i == 0 ? NULL : &after, &term, &count, &last), 1);
+        (void)snprintf(name, sizeof name, "%05u", (unsigned)i);
+        cr_assert_eq(memcmp(term.bytes, name, 6), 0);
+        cr_assert(count == 3 && (last >> 17) * 7 % MANY == i && last >> 17 >= 2 * MANY);
+        after = term;
+    }
+    cr_assert_eq(list_next_term(txn, table, false, &after, &term, &count, &last), 0);
+    list_batch_free(batch);
+    kv_abort(txn);
+    corpus_kv_close(&store);
+}
+
 Test(index_list, a_batch_is_empty_after_it_was_written)
 {
     struct model model;
