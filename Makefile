@@ -92,6 +92,13 @@ $(B)/tests/$(1): $$(call objects,$$($(1)_SRC)) $$(SUPPORT_OBJ) $$(SERVER_OBJ) $$
 endef
 $(foreach suite,$(SUITES),$(eval $(call suite_rules,$(suite))))
 
+# The message scan and the references once more without SSE2, by their own tests.
+PORTABLE_SRC = tests/unit/store/test_message.c tests/unit/store/test_ref.c tests/support/message_oracle.c tests/support/scratch.c \
+               $(addprefix store/,message.c message_keys.c message_path.c ref.c json.c err.c buf.c)
+$(B)/tests/portable: $(PORTABLE_SRC) $(wildcard store/*.h)
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(filter-out -MMD -MP,$(SLUICE_CFLAGS)) -DMESSAGE_PORTABLE $(SLUICE_LDFLAGS) $(PORTABLE_SRC) -ljansson -lm -lcriterion -o $@
+
 $(B)/tests/gen: $(B)/obj/tests/support/gen_main.o $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
@@ -123,7 +130,7 @@ $(B)/obj/tests/bench/simdjson.o: tests/bench/simdjson.cc
 	@mkdir -p $(@D)
 	$(QUIET)$(CXX) -std=c++17 -O2 -I. -fPIE -MMD -MP -c $< -o $@
 
-suites: $(SUITES:%=$(B)/tests/%) $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
+suites: $(SUITES:%=$(B)/tests/%) $(B)/tests/portable $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
 tools: $(TOOLS)
 
 # ---- installing ------------------------------------------------------------------------------------------------
