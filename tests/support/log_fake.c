@@ -30,6 +30,8 @@ struct fake_disk {
     struct fake_file *file; /* the newest; the older ones may be open */
     int fail_append, fail_sync, fail_open;
     unsigned appends, syncs;
+    bool held; /* syncs wait for `release` */
+    pthread_cond_t release;
 };
 
 struct fake_log {
@@ -243,6 +245,8 @@ static int fake_sync(struct log *base)
 {
     struct fake_log *log = fake_of(base);
     lock(log->disk);
+    while (log->disk->held)
+        (void)pthread_cond_wait(&log->disk->release, &log->disk->lock);
     int err = log->disk->fail_sync;
     if (err == OK) log->file->durable = log->file->count;
     log->disk->syncs++;
@@ -276,6 +280,7 @@ struct fake_disk *fake_disk_make(bool follow)
 {
     struct fake_disk *disk = must(calloc(1, sizeof *disk));
     (void)pthread_mutex_init(&disk->lock, NULL);
+    (void)pthread_cond_init(&disk->release, NULL);
     disk->follow = follow;
     disk->file = must(calloc(1, sizeof *disk->file));
     return disk;
@@ -300,6 +305,7 @@ void fake_disk_free(struct fake_disk *disk)
         free(file);
     }
     (void)pthread_mutex_destroy(&disk->lock);
+    (void)pthread_cond_destroy(&disk->release);
     free(disk);
 }
 
@@ -378,6 +384,14 @@ void fake_disk_fail(struct fake_disk *disk, int append, int sync, int open)
     disk->fail_append = append;
     disk->fail_sync = sync;
     disk->fail_open = open;
+    unlock(disk);
+}
+
+void fake_disk_hold_syncs(struct fake_disk *disk, bool hold)
+{
+    lock(disk);
+    disk->held = hold;
+    (void)pthread_cond_broadcast(&disk->release);
     unlock(disk);
 }
 

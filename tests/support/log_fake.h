@@ -27,6 +27,9 @@ void fake_disk_lose_unsynced(struct fake_disk *disk);                          /
 /* Codes with which the next calls fail; OK = they do not. */
 void fake_disk_fail(struct fake_disk *disk, int append, int sync, int open);
 
+/* Syncs that begin wait until they are let go: what is written stays not durable for as long as a test looks. */
+void fake_disk_hold_syncs(struct fake_disk *disk, bool hold);
+
 unsigned fake_disk_appends(struct fake_disk *disk);
 unsigned fake_disk_syncs(struct fake_disk *disk);
 size_t fake_disk_count(struct fake_disk *disk);

@@ -90,9 +90,11 @@ Test(append_any, a_strong_append_is_synced_and_a_relaxed_one_soon)
     cr_assert_eq(seq, 0);
     cr_assert_eq(flume_head(flume), 0);
     cr_assert_eq(fake_disk_syncs(disk), 1);
+    fake_disk_hold_syncs(disk, true);
     cr_assert_eq(kit_append_text(flume, "{}", true, &seq), OK);
     cr_assert_eq(flume_head(flume), 0, "what is not durable must not be shown");
     cr_assert_eq(flume_since(flume, KIT_BOTH) <= 0, true);
+    fake_disk_hold_syncs(disk, false);
     cr_assert_eq(kit_wait(flume, KIT_BOTH, seq, KIT_WAIT_MS), OK);
     cr_assert_eq(flume_head(flume), seq);
     cr_assert_eq(fake_disk_syncs(disk), 2);
