@@ -190,7 +190,10 @@ static int page_collect(const struct api_request *req, struct api_reply *reply, 
     bool wanted = rows->limit > 0, full = false;
     size_t count = 0;
     int got = 0;
-    buf_printf(body, "{\"%s\":[", rows->member);
+    buf_putc(body, '{');
+    int err = rows->ops->head != NULL ? rows->ops->head(rows, body) : OK;
+    if (err != OK) return err;
+    buf_printf(body, "\"%s\":[", rows->member);
     do {
         size_t mark = body->len;
         if (count > 0) buf_putc(body, ',');
@@ -203,7 +206,6 @@ static int page_collect(const struct api_request *req, struct api_reply *reply, 
     } while (got == 1 && !full);
     buf_puts(body, "],\"since\":");
     buf_put_int(body, rows->since);
-    int err = OK;
     if (wanted && full)
         err = page_next(req, reply, rows);
     else

@@ -12,6 +12,8 @@ struct rows_ops {
     /* The query parameters that continue after the last row ("gt=123"), for the next-page link; replaces the cursor parameters of the request. */
     int (*next_page)(struct rows *rows, struct buf *out);
     void (*free)(struct rows *rows);
+    /* What a JSON page says before its rows, each member with a comma behind it. NULL = nothing. */
+    int (*head)(struct rows *rows, struct buf *out);
 };
 
 /* First member of every kind of rows. */

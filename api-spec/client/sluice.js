@@ -611,6 +611,11 @@ export class Sluice {
   feedMessage(id, sequence, query, options) { return this.json('GET', withQuery(`/feeds/${ids.escape(id)}/${sequence}`, query), options) }
   links(query, options) { return new Rows(this, '/links', 'links', query, options) }
   about(id, query, options) { return this.json('GET', withQuery(`/about/${ids.escape(id)}`, query), options) }
+  contacts(id, query, options) { return this.json('GET', withQuery(`/contacts/${ids.escape(id)}`, query), options) }
+  contactList(id, list, query, options) { return new Rows(this, `/contacts/${ids.escape(id)}/${list}`, 'contacts', query, options) }
+  graph(from, query, options) { return new Rows(this, '/graph', 'feeds', { from, ...query }, options) }
+  votes(id, query, options) { return this.json('GET', withQuery(`/votes/${ids.escape(id)}`, query), options) }
+  voters(id, query, options) { return new Rows(this, `/votes/${ids.escape(id)}`, 'votes', query, options) }
   types(query, options) { return new Rows(this, '/types', 'types', query, options) }
 
   async countLinks(query, options) {

@@ -12,23 +12,10 @@ const ssbRef = require('ssb-ref')
 const ssbSocialIndex = require('ssb-social-index')
 const { Server, folder, generate } = require('../support/sluice')
 const { frames } = require('../support/offset_log')
+const { makeRandom } = require('../support/random')
 
 const MESSAGES = 3000
 const seeds = process.env.SLUICE_TEST_SEED ? [Number(process.env.SLUICE_TEST_SEED)] : [1, 2, Date.now() % 100000 + 3]
-
-// splitmix32
-function makeRandom(seed) {
-  let state = seed >>> 0
-  const bits = () => {
-    state = (state + 0x9e3779b9) >>> 0
-    let x = state
-    x = Math.imul(x ^ (x >>> 16), 0x21f0aaad)
-    x = Math.imul(x ^ (x >>> 15), 0x735a2d97)
-    return (x ^ (x >>> 15)) >>> 0
-  }
-  const below = (n) => bits() % n
-  return { below, chance: (percent) => below(100) < percent, pick: (list) => list[below(list.length)] }
-}
 
 // ---- the log and what a reader of it may know
 

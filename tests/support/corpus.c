@@ -139,14 +139,45 @@ static void put_about(struct buf *out, struct dice *dice)
     (void)buf_puts(out, "}");
 }
 
+static void put_contact(struct buf *out, struct dice *dice)
+{
+    static const char *const values[] = { "true", "true", "true", "false", "null", "\"true\"", "1", "0", "{}" };
+    (void)buf_puts(out, "{\"type\":\"contact\",\"contact\":\"");
+    put_id(out, dice_roll(dice, 12) == 0 ? REF_MESSAGE : REF_FEED, (unsigned)dice_roll(dice, CORPUS_AUTHORS));
+    (void)buf_puts(out, "\"");
+    if (dice_roll(dice, 8) > 0) (void)buf_printf(out, ",\"following\":%s", PICK(dice, values));
+    if (dice_roll(dice, 4) == 0) (void)buf_printf(out, ",\"blocking\":%s", PICK(dice, values));
+    if (dice_roll(dice, 12) == 0) (void)buf_printf(out, ",\"flagged\":%s", PICK(dice, values));
+    (void)buf_puts(out, "}");
+}
+
+static void put_vote(struct buf *out, struct dice *dice)
+{
+    static const char *const values[] = { "1", "1", "1", "0", "-1", "0.5", "\"1\"", "null", "true" };
+    static const char *const expressions[] = { "\"Like\"", "\"Like\"", "\"L\\u0069ke\"",
+                                               "\"\"",     "5",        "\"\\ud83d\\udc4d\"" };
+    (void)buf_puts(out, "{\"type\":\"vote\",\"vote\":{\"link\":\"");
+    if (dice_roll(dice, 12) == 0)
+        (void)buf_puts(out, "nothing");
+    else
+        put_id(out, dice_roll(dice, 6) == 0 ? REF_BLOB : REF_MESSAGE, (unsigned)dice_roll(dice, 4));
+    (void)buf_printf(out, "\",\"value\":%s", PICK(dice, values));
+    if (dice_roll(dice, 5) > 0) (void)buf_printf(out, ",\"expression\":%s", PICK(dice, expressions));
+    (void)buf_puts(out, "}}");
+}
+
 static void put_content(struct buf *out, struct dice *dice)
 {
-    switch (dice_roll(dice, 8)) {
+    switch (dice_roll(dice, 12)) {
     case 0: (void)buf_puts(out, "\"bm90aGluZyB0byBzZWU=.box\""); break;
     case 1:
     case 2: put_post(out, dice); break;
     case 3: put_other(out, dice); break;
     case 4: (void)buf_puts(out, dice_roll(dice, 2) == 0 ? "{}" : "[1,2]"); break;
+    case 5:
+    case 6: put_contact(out, dice); break;
+    case 7:
+    case 8: put_vote(out, dice); break;
     default: put_about(out, dice); break;
     }
 }

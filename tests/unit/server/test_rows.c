@@ -43,7 +43,7 @@ static void number_free(struct rows *rows)
     free(rows);
 }
 
-static const struct rows_ops number_ops = { number_next, number_page, number_free };
+static const struct rows_ops number_ops = { .next = number_next, .next_page = number_page, .free = number_free };
 static const struct config config = { .limit_max = 1000 };
 static struct server server = { .config = &config };
 static struct api_request req;

@@ -1,0 +1,42 @@
+/* Rows about people: contacts, distances, votes. None of them is in the order of the log, so none is live; /live has the messages they are made of. */
+#ifndef SERVER_ROWS_SOCIAL_H
+#define SERVER_ROWS_SOCIAL_H
+
+#include "server/rows.h"
+#include "views/view_contacts.h"
+
+/* The lists of GET /contacts/{id}. Friends follow each other. */
+enum contacts_list { LIST_FOLLOWS, LIST_BLOCKS, LIST_FOLLOWED_BY, LIST_BLOCKED_BY, LIST_FRIENDS, CONTACTS_LISTS };
+extern const char *const contacts_list_names[CONTACTS_LISTS];
+
+struct contacts_params {
+    struct ref feed;
+    enum contacts_list list;
+    struct ref after; /* kind REF_NONE = from the first on; ordered by id */
+    int64_t limit;
+};
+int rows_contacts_open(struct server *server, const struct contacts_params *params, struct rows **ret_rows);
+
+/* GET /graph: feeds within `hops` of `from`, without the first `skip`. */
+struct graph_params {
+    struct ref from;
+    int hops;
+    int64_t skip, limit;
+};
+int rows_graph_open(struct server *server, const struct graph_params *params, struct rows **ret_rows);
+
+/* GET /votes/{id}: one row a voter, ordered by id; a page begins with the counts of all of them. */
+struct votes_params {
+    struct ref target;
+    struct ref after; /* kind REF_NONE = from the first on */
+    int64_t limit;
+};
+int rows_votes_open(struct server *server, const struct votes_params *params, struct rows **ret_rows);
+
+/* "key":…,"seq":…,"timestamp":… of a record that a row is made from; `scratch` is overwritten. ERR_DELETED. */
+int rows_put_source(struct log *log, int64_t seq, struct message *scratch, struct buf *out);
+
+/* "gt=" and the id, for the link to the next page. */
+int rows_put_after(const struct ref *id, struct buf *out);
+
+#endif

@@ -1,0 +1,18 @@
+'use strict'
+// Random choices that a seed repeats.
+
+// splitmix32
+function makeRandom(seed) {
+  let state = seed >>> 0
+  const bits = () => {
+    state = (state + 0x9e3779b9) >>> 0
+    let x = state
+    x = Math.imul(x ^ (x >>> 16), 0x21f0aaad)
+    x = Math.imul(x ^ (x >>> 15), 0x735a2d97)
+    return (x ^ (x >>> 15)) >>> 0
+  }
+  const below = (n) => bits() % n
+  return { below, chance: (percent) => below(100) < percent, pick: (list) => list[below(list.length)] }
+}
+
+module.exports = { makeRandom }

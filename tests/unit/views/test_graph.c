@@ -1,0 +1,101 @@
+/* Distances in small graphs, each with a rule of its own. npm ssb-friends is asked about large ones in tests/conformance/social.test.js. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/err.h"
+#include "tests/support/corpus.h"
+#include "views/graph.h"
+
+#define EDGES_MAX 20
+#define EDGE_TEXT 512
+
+/* Edges as "0>1" (follows), "0x1" (blocks), "0-1" (ended), in the order of the log. */
+static void serve_edges(const char *edges, struct corpus_flume *served)
+{
+    static char texts[EDGES_MAX][EDGE_TEXT];
+    const char *pointers[EDGES_MAX];
+    size_t count = 0;
+    for (const char *at = edges; *at != '\0'; at += at[3] == ' ' ? 4 : 3, count++) {
+        char from[REF_TEXT_MAX + 1], to[REF_TEXT_MAX + 1];
+        corpus_text(REF_FEED, (unsigned)(at[0] - '0'), from);
+        corpus_text(REF_FEED, (unsigned)(at[2] - '0'), to);
+        const char *what = at[1] == '>'   ? "\"following\":true"
+                           : at[1] == 'x' ? "\"blocking\":true"
+                                          : "\"following\":false";
+        (void)snprintf(
+            texts[count], EDGE_TEXT,
+            "{\"key\":\"%%AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256\",\"value\":{\"author\":\"%s\","
+            "\"content\":{\"type\":\"contact\",\"contact\":\"%s\",%s}}}",
+            from, to, what);
+        pointers[count] = texts[count];
+    }
+    corpus_serve_texts(pointers, count, served);
+}
+
+/* The distances from 0, as "0=0 1=1 2=-2 ", in the order of the answer. */
+static void distances_are(const char *edges, int max, const char *expected)
+{
+    struct corpus_flume served;
+    struct flume_read read;
+    struct graph graph;
+    struct ref from, id;
+    char text[256] = "";
+    serve_edges(edges, &served);
+    corpus_ref(REF_FEED, 0, &from);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    cr_assert_eq(graph_walk(&read, &from, max, &graph), OK);
+    for (size_t i = 0; i < graph.count; i++)
+        for (unsigned n = 0; n < CORPUS_AUTHORS; n++) {
+            corpus_ref(REF_FEED, n, &id);
+            if (!ref_equal(&id, &graph.feeds[i].id)) continue;
+            (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%u=%d ", n, graph.feeds[i].hops);
+        }
+    cr_assert_str_eq(text, expected, "%s: %s", edges, text);
+    graph_free(&graph);
+    flume_read_end(&read);
+    corpus_stop(&served);
+}
+
+Test(graph, follows_are_counted_up_to_the_most)
+{
+    distances_are("0>1 1>2 2>3 3>4", 3, "0=0 1=1 2=2 3=3 ");
+    distances_are("0>1 1>2 2>3 3>4", 0, "0=0 ");
+}
+
+Test(graph, the_shortest_way_counts)
+{
+    distances_are("0>1 1>2 2>3 0>3 3>4", 3, "0=0 1=1 3=1 2=2 4=2 ");
+}
+
+Test(graph, who_is_blocked_is_at_a_negative_distance_and_leads_nowhere)
+{
+    distances_are("0>1 0x2 2>3", 3, "0=0 1=1 2=-1 ");
+    distances_are("0>1 1x2 2>3", 3, "0=0 1=1 2=-2 ");
+}
+
+Test(graph, a_follow_weighs_as_much_as_a_block_from_the_same_distance)
+{
+    distances_are("0>1 1>3 0>2 2x3 3>4", 3, "0=0 1=1 2=1 3=2 4=3 ");
+}
+
+Test(graph, a_nearer_block_outweighs_a_follow)
+{
+    distances_are("0>1 1>2 0x2 2>3", 3, "0=0 1=1 2=-1 ");
+}
+
+Test(graph, who_is_followed_no_more_is_one_farther_than_a_block)
+{
+    distances_are("0>1 0-1", 3, "0=0 1=-2 ");
+    distances_are("0>1 0-1 0>2 2>1 1>3", 3, "0=0 2=1 1=2 3=3 ");
+}
+
+Test(graph, the_last_word_counts)
+{
+    distances_are("0>1 0x1 0>1 1>2", 3, "0=0 1=1 2=2 ");
+}
+
+Test(graph, nobody_can_change_ones_own_distance)
+{
+    distances_are("0>1 1x0 0x0 1>2", 3, "0=0 1=1 2=2 ");
+}

@@ -1,0 +1,97 @@
+/* Votes against a loop over the records. */
+#include <criterion/criterion.h>
+
+#include "store/err.h"
+#include "store/json.h"
+#include "tests/support/corpus.h"
+#include "views/view_record.h"
+#include "views/view_votes.h"
+
+#define RECORDS 600
+
+/* Does the message vote on the target? */
+static bool votes_on(const struct message *message, const struct ref *target)
+{
+    struct slice vote, link;
+    struct ref ref;
+    return !message->is_private && message->author_ref.kind != REF_NONE &&
+           slice_equal(message->type, SLICE_LITERAL("vote")) && json_find(message->content, "vote", &vote) == 1 &&
+           json_find(vote, "link", &link) == 1 && record_ref(link, &ref) == OK && ref_equal(&ref, target);
+}
+
+static int64_t last_vote(const struct corpus *corpus, const struct ref *author, const struct ref *target)
+{
+    int64_t seq = SEQ_EMPTY;
+    for (size_t i = 0; i < RECORDS; i++)
+        if (ref_equal(&corpus->messages[i].author_ref, author) && votes_on(&corpus->messages[i], target))
+            seq = corpus->records[i].seq;
+    return seq;
+}
+
+static size_t check_target(const struct corpus *corpus, const struct flume_read *read, const struct ref *target,
+                           unsigned long long seed)
+{
+    struct votes_iter iter;
+    struct vote vote;
+    size_t given = 0, expected = 0;
+    cr_assert_eq(votes_open(read, target, NULL, &iter), OK);
+    for (; votes_next(&iter, &vote) == 1; given++)
+        cr_assert_eq(vote.seq, last_vote(corpus, &vote.author, target), "SLUICE_TEST_SEED=%llu", seed);
+    votes_close(&iter);
+    for (unsigned n = 0; n < CORPUS_AUTHORS; n++) {
+        struct ref author;
+        corpus_ref(REF_FEED, n, &author);
+        expected += last_vote(corpus, &author, target) != SEQ_EMPTY;
+    }
+    cr_assert_eq(given, expected, "SLUICE_TEST_SEED=%llu", seed);
+    return given;
+}
+
+Test(view_votes, are_those_of_a_loop)
+{
+    struct dice dice = dice_make();
+    struct corpus corpus;
+    struct corpus_flume served;
+    struct flume_read read;
+    size_t votes = 0;
+    corpus_make(&dice, RECORDS, &corpus);
+    corpus_serve(&corpus, &served);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    for (unsigned n = 0; n < 4; n++) {
+        struct ref message, blob;
+        corpus_ref(REF_MESSAGE, n, &message);
+        corpus_ref(REF_BLOB, n, &blob);
+        votes += check_target(&corpus, &read, &message, dice.seed);
+        votes += check_target(&corpus, &read, &blob, dice.seed);
+    }
+    cr_assert_gt(votes, 10, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
+    flume_read_end(&read);
+    corpus_stop(&served);
+    corpus_free(&corpus);
+}
+
+Test(view_votes, a_deleted_vote_is_not_given)
+{
+    static const char *const texts[] = {
+        "{\"key\":\"%AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256\",\"value\":{\"author\":"
+        "\"@AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.ed25519\",\"content\":{\"type\":\"vote\",\"vote\":{\"link\":"
+        "\"%AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256\",\"value\":1,\"expression\":\"Like\"}}}}",
+    };
+    struct corpus_flume served;
+    struct flume_read read;
+    struct votes_iter iter;
+    struct vote vote;
+    struct ref target;
+    corpus_serve_texts(texts, 1, &served);
+    cr_assert(ref_try("%AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256", 52, &target));
+    for (int expected = 1; expected >= 0; expected--) {
+        cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+        cr_assert_eq(votes_open(&read, &target, NULL, &iter), OK);
+        cr_assert_eq(votes_next(&iter, &vote), expected);
+        if (expected == 1) cr_assert(vote.value > 0.9 && slice_equal(vote.expression, SLICE_LITERAL("\"Like\"")));
+        votes_close(&iter);
+        flume_read_end(&read);
+        if (expected == 1) corpus_delete(&served, 0);
+    }
+    corpus_stop(&served);
+}

@@ -1,0 +1,126 @@
+#include "views/graph.h"
+
+#include <stdlib.h>
+
+#include "store/err.h"
+#include "views/index_keys.h"
+
+struct walk {
+    const struct flume_read *read;
+    struct index_keys ids; /* numbers feeds as they are met */
+    struct graph graph;    /* by number */
+    size_t cap;
+};
+
+/* The distance of what a feed at `hops` has a contact with. */
+static int hops_over(int hops, enum contact_state state)
+{
+    switch (state) {
+    case CONTACT_FOLLOWS: return hops + 1;
+    case CONTACT_BLOCKS: return -hops - 1;
+    case CONTACT_ENDED: break;
+    case CONTACT_STATES: break;
+    }
+    return -hops - 2;
+}
+
+static bool hops_nearer(int a, int b)
+{
+    return abs(a) < abs(b) || (abs(a) == abs(b) && a > b);
+}
+
+/* 1 = the feed was not at this distance before and is to be gone through, 0, <0 error. */
+static int walk_reach(struct walk *walk, const struct ref *id, int hops, uint32_t *ret_number)
+{
+    char key[PAIR_KEY_BYTES];
+    uint32_t number;
+    size_t known = walk->ids.count;
+    if (known == GRAPH_FEEDS_MAX) return err_set(ERR_LIMIT, "more than %zu feeds: ask for fewer hops", GRAPH_FEEDS_MAX);
+    pair_key(id, id, key);
+    int err = index_grow(&walk->graph.feeds, &walk->cap, known, sizeof *walk->graph.feeds);
+    if (err == OK) err = index_keys_add(&walk->ids, (struct slice){ key, PAIR_REF_BYTES }, &number);
+    if (err != OK) return err;
+    struct graph_feed *feed = &walk->graph.feeds[number];
+    if (number < known && !hops_nearer(hops, feed->hops)) return 0;
+    *feed = (struct graph_feed){ *id, hops };
+    walk->graph.count = walk->ids.count;
+    *ret_number = number;
+    return hops >= 0;
+}
+
+/* Feeds of one distance, by number. */
+struct level {
+    uint32_t *numbers;
+    size_t count, cap;
+};
+
+static int level_add(struct level *level, uint32_t number)
+{
+    int err = index_grow(&level->numbers, &level->cap, level->count, sizeof *level->numbers);
+    if (err == OK) level->numbers[level->count++] = number;
+    return err;
+}
+
+static int walk_feed(struct walk *walk, uint32_t number, struct level *next)
+{
+    const struct graph_feed feed = walk->graph.feeds[number]; /* the array may move */
+    struct contacts_iter iter;
+    struct contact contact;
+    uint32_t reached;
+    int got = contacts_open(walk->read, &feed.id, CONTACTS_MADE, NULL, false, &iter);
+    if (got != OK) return got;
+    while ((got = contacts_next(&iter, &contact)) == 1) {
+        got = walk_reach(walk, &contact.id, hops_over(feed.hops, contact.state), &reached);
+        if (got == 1) got = level_add(next, reached);
+        if (got < 0) break;
+    }
+    contacts_close(&iter);
+    return got;
+}
+
+/* Level by level, so that a feed has its final distance when it is gone through. */
+static int walk_levels(struct walk *walk, int max, struct level levels[2])
+{
+    int err = OK;
+    for (int hops = 0; hops < max && levels[hops % 2].count > 0 && err == OK; hops++) {
+        struct level *now = &levels[hops % 2], *next = &levels[(hops + 1) % 2];
+        for (size_t i = 0; i < now->count && err == OK; i++)
+            err = walk_feed(walk, now->numbers[i], next);
+        now->count = 0;
+    }
+    return err;
+}
+
+static int feed_compare(const void *a, const void *b)
+{
+    const struct graph_feed *left = a, *right = b;
+    if (left->hops == right->hops) return pair_compare(&left->id, &right->id);
+    return hops_nearer(left->hops, right->hops) ? -1 : 1;
+}
+
+int graph_walk(const struct flume_read *read, const struct ref *from, int max, struct graph *ret_graph)
+{
+    struct walk walk = { .read = read };
+    struct level levels[2] = { { .count = 0 }, { .count = 0 } };
+    uint32_t number;
+    index_keys_init(&walk.ids, 0);
+    int err = walk_reach(&walk, from, 0, &number);
+    if (err == 1) err = level_add(&levels[0], number);
+    if (err == OK) err = walk_levels(&walk, max, levels);
+    free(levels[0].numbers);
+    free(levels[1].numbers);
+    index_keys_free(&walk.ids);
+    if (err != OK) {
+        graph_free(&walk.graph);
+        return err;
+    }
+    qsort(walk.graph.feeds, walk.graph.count, sizeof *walk.graph.feeds, feed_compare);
+    *ret_graph = walk.graph;
+    return OK;
+}
+
+void graph_free(struct graph *graph)
+{
+    free(graph->feeds);
+    *graph = (struct graph){ NULL, 0 };
+}

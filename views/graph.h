@@ -1,0 +1,28 @@
+/* How far feeds are from one feed, through the contacts that people make: npm ssb-friends 5.1.7 (hops), layered-graph and dynamic-dijkstra.
+ *
+ * The feed itself is at 0; whom it follows at 1, whom those follow at 2 … up to `max`. A feed that somebody at distance d blocks is at -(d + 1),
+ * one that somebody stopped following at -(d + 2). Of several distances the one nearest to 0 counts, and of d and -d the positive one. Nobody
+ * is reached through a feed at a negative distance. */
+#ifndef VIEWS_GRAPH_H
+#define VIEWS_GRAPH_H
+
+#include "views/view_contacts.h"
+
+#define GRAPH_HOPS_MAX 100
+#define GRAPH_FEEDS_MAX ((size_t)1 << 18) /* several times the network; more are ERR_LIMIT */
+
+struct graph_feed {
+    struct ref id;
+    int hops;
+};
+
+struct graph {
+    struct graph_feed *feeds; /* by distance from 0, d before -d, then by id */
+    size_t count;
+};
+
+/* The feeds within `max` hops of `from`, `from` itself included. Deleted contact messages count until the view is rebuilt. */
+int graph_walk(const struct flume_read *read, const struct ref *from, int max, struct graph *ret_graph);
+void graph_free(struct graph *graph); /* zeroed is fine */
+
+#endif

@@ -1,0 +1,38 @@
+/* View "contacts": who follows and who blocks whom, by messages {"type":"contact","contact":FEED,"following":…,"blocking":…}.
+ *
+ * Of one author about one feed the message that stands last in the log decides (npm ssb-friends 5.1.7): a truthy `blocking` or `flagged` blocks,
+ * else `following` true follows, else it ends both. Encrypted contacts are not seen. */
+#ifndef VIEWS_VIEW_CONTACTS_H
+#define VIEWS_VIEW_CONTACTS_H
+
+#include "views/flume.h"
+#include "views/pair.h"
+
+enum contact_state { CONTACT_FOLLOWS, CONTACT_BLOCKS, CONTACT_ENDED, CONTACT_STATES };
+
+/* Contacts that a feed made, or that were made with it. */
+enum contact_side { CONTACTS_MADE, CONTACTS_RECEIVED };
+
+struct contact {
+    struct ref id; /* the other feed */
+    enum contact_state state;
+    int64_t seq; /* of the message that decides */
+};
+
+struct contacts_iter {
+    struct pair_iter pairs;
+    struct log *log; /* NULL: what was deleted is not looked at */
+};
+
+/* Contacts of a feed, ordered by the other's bytes, those behind `after` (NULL = all). `deleted`: asks the log whether the deciding message is
+ * still there, which touches its page; the one before it decides if it is not. Closed before the snapshot ends. */
+int contacts_open(const struct flume_read *read, const struct ref *feed, enum contact_side side,
+                  const struct ref *after, bool deleted, struct contacts_iter *ret_iter);
+void contacts_close(struct contacts_iter *iter);                            /* zeroed is fine */
+int contacts_next(struct contacts_iter *iter, struct contact *ret_contact); /* 1, 0 = no more, <0 error */
+
+/* What `source` says of `dest`: 1, 0 = nothing, <0 error. */
+int contacts_get(const struct flume_read *read, const struct ref *source, const struct ref *dest,
+                 struct contact *ret_contact);
+
+#endif
