@@ -157,6 +157,9 @@ bool api_fresh_cancel(struct api_request *req);
  * client has it already: the reply is 304 now. */
 bool api_not_modified(const struct api_request *req, struct api_reply *reply, int64_t since);
 
+/* The same for an answer that depends on less than where the log stands: `state` is a hash of what it depends on. */
+bool api_not_modified_of(const struct api_request *req, struct api_reply *reply, int64_t since, uint64_t state);
+
 /* Which of JSON, NDJSON (application/x-ndjson, application/ndjson, application/jsonl) and SSE (text/event-stream) the client wants; JSON by default.
  * -1 and 406 if none of them is acceptable. */
 int api_format_of(const struct api_request *req, struct api_reply *reply);

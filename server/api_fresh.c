@@ -91,27 +91,28 @@ static bool etag_listed(struct slice list, const char *tag)
     return false;
 }
 
-bool api_not_modified(const struct api_request *req, struct api_reply *reply, int64_t since)
+bool api_not_modified_of(const struct api_request *req, struct api_reply *reply, int64_t since, uint64_t state)
 {
-    struct log *log = flume_log(req->server->flume);
-    const struct {
-        uint64_t identity;
-        int64_t since, head;
-        uint64_t public_only;
-    } state = { log_identity(log), since, flume_head(req->server->flume), req->public_only };
-    uint64_t hash = fnv_add(FNV_START, &state, sizeof state);
+    const uint64_t whose[] = { log_identity(flume_log(req->server->flume)), state, req->public_only };
+    uint64_t hash = fnv_add(FNV_START, whose, sizeof whose);
     hash = fnv_add(hash, req->accept.data != NULL ? req->accept.data : "", req->accept.len);
     hash = fnv_add(hash, req->target.data, req->target.len);
     char tag[24];
     (void)snprintf(tag, sizeof tag, "\"%016llx\"", (unsigned long long)hash);
 
-    (void)api_header_add(reply, "Sluice-Since", "%lld", (long long)state.since);
-    (void)api_header_add(reply, "Sluice-Log-Since", "%lld", (long long)state.head);
+    (void)api_header_add(reply, "Sluice-Since", "%lld", (long long)since);
+    (void)api_header_add(reply, "Sluice-Log-Since", "%lld", (long long)flume_head(req->server->flume));
     (void)api_header_add(reply, "ETag", "W/%s", tag);
     if (req->if_none_match.data == NULL || !etag_listed(req->if_none_match, tag)) return false;
     reply->status = 304;
     buf_reset(&reply->body);
     return true;
+}
+
+bool api_not_modified(const struct api_request *req, struct api_reply *reply, int64_t since)
+{
+    const int64_t state[] = { since, flume_head(req->server->flume) };
+    return api_not_modified_of(req, reply, since, fnv_add(FNV_START, state, sizeof state));
 }
 
 /* ---- formats ---- */

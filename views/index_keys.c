@@ -202,6 +202,22 @@ int index_keys_add_hashed(struct index_keys *keys, struct slice key, uint32_t ha
     return OK;
 }
 
+bool index_keys_find(const struct index_keys *keys, struct slice key, uint32_t *ret_id)
+{
+    if (keys->slot_count == 0) return false;
+    uint32_t hash = index_keys_hash(keys, key);
+    for (size_t slot = hash & (keys->slot_count - 1); keys->slots[slot].at != 0;
+         slot = (slot + 1) & (keys->slot_count - 1)) {
+        if (keys->slots[slot].hash != hash) continue;
+        uint32_t at = keys->slots[slot].at - 1;
+        const struct keys_head head = keys_head(keys, at);
+        if (head.len != key.len || memcmp(keys_text(keys, at), key.data, key.len) != 0) continue;
+        *ret_id = head.id;
+        return true;
+    }
+    return false;
+}
+
 void index_keys_fetch_slot(const struct index_keys *keys, uint32_t hash)
 {
     if (keys->slot_count > 0) __builtin_prefetch(&keys->slots[hash & (keys->slot_count - 1)]);

@@ -3,6 +3,7 @@
 #ifndef VIEWS_INDEX_KEYS_H
 #define VIEWS_INDEX_KEYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,8 @@ uint32_t index_keys_hash(const struct index_keys *keys, struct slice key);
 int index_keys_add_hashed(struct index_keys *keys, struct slice key, uint32_t hash, uint32_t *ret_id);
 void index_keys_fetch_slot(const struct index_keys *keys, uint32_t hash);
 void index_keys_fetch_record(const struct index_keys *keys, uint32_t hash); /* once the slot is there */
+
+bool index_keys_find(const struct index_keys *keys, struct slice key, uint32_t *ret_id); /* false = it is not there */
 
 /* Both borrowed until the next add. */
 struct slice index_keys_get(const struct index_keys *keys, uint32_t id);

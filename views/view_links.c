@@ -162,6 +162,15 @@ int links_count(const struct flume_read *read, const struct links_query *query, 
     return list_count(read->txn, view->fields[dest ? LINKS_DEST : LINKS_REL], false, &term, ret_count);
 }
 
+int links_count_root(const struct flume_read *read, const struct ref *root, uint64_t *ret_count)
+{
+    const struct view *view = flume_view(read->flume, VIEW_links);
+    struct term term;
+    if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view links");
+    term_of_ref(root, &term);
+    return list_count(read->txn, view->fields[LINKS_ROOT], false, &term, ret_count);
+}
+
 const struct view_ops view_links_ops = {
     .name = "links",
     .version = 2,

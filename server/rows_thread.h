@@ -1,0 +1,28 @@
+/* The messages of a thread as rows, and what a page says about the thread before them. */
+#ifndef SERVER_ROWS_THREAD_H
+#define SERVER_ROWS_THREAD_H
+
+#include "server/rows.h"
+#include "views/thread.h"
+
+/* Everything about a thread but the text of its messages. */
+struct thread_facts {
+    struct thread thread;
+    struct ref root;
+    struct log *log; /* that its records stand in */
+    struct buf head; /* members of the page, each with a comma behind it: root, parent, heads, missing, votes, forks */
+    int64_t since;
+};
+
+#define THREAD_VIEWS (VIEW_MASK(messages) | VIEW_MASK(links) | VIEW_MASK(votes))
+
+/* ERR_NOTFOUND, ERR_LIMIT as thread_read. */
+int thread_facts_read(const struct flume_read *read, const struct ref *root, bool hide_private,
+                      struct thread_facts *ret_facts);
+void thread_facts_free(struct thread_facts *facts);
+
+/* Rows from the `skip`-th message on. Takes over what is in `facts`, also when it fails. */
+int rows_thread_open(struct server *server, struct thread_facts *facts, int64_t skip, int64_t limit,
+                     struct rows **ret_rows);
+
+#endif

@@ -1,0 +1,175 @@
+'use strict'
+// Threads, against npm ssb-sort (heads, and the order where its rules decide) and a plain topological sort by the same rules.
+// SLUICE_TEST_SEED=N runs one seed alone.
+const test = require('node:test')
+const assert = require('node:assert')
+const fs = require('node:fs')
+const path = require('node:path')
+const ssbRef = require('ssb-ref')
+const ssbSort = require('ssb-sort')
+const { Server, folder, generate } = require('../support/sluice')
+const { frames } = require('../support/offset_log')
+const { makeRandom } = require('../support/random')
+
+const seeds = process.env.SLUICE_TEST_SEED ? [Number(process.env.SLUICE_TEST_SEED)] : [1, 2, Date.now() % 100000 + 3]
+const escape = encodeURIComponent
+
+// ---- the log: generated threads, some messages lost, some received in another order, replies to replies
+
+function logLines(seed, random) {
+  const records = generate(2500, '--seed', String(seed), '--authors', '40').map((line) => JSON.parse(line))
+  const kept = records.filter(() => random.chance(93))
+  for (const record of kept) {
+    if (random.chance(30)) record.timestamp += random.pick([-50000, 3, 70000.25])
+    if (random.chance(3)) delete record.timestamp
+    if (random.chance(5)) record.timestamp = 1.6e12
+    const { content } = record.value
+    if (content.type === 'post' && content.root && random.chance(10)) { content.fork = content.root; content.root = random.pick(kept).key }
+  }
+  const lines = kept.map((record) => JSON.stringify(record))
+  for (let i = 0; i < 20; i++) lines.splice(random.below(lines.length), 0, random.pick(lines))
+  return lines
+}
+
+// ---- the model
+
+const isObject = (value) => value !== null && typeof value === 'object'
+const isMessage = (text) => typeof text === 'string' && ssbRef.isMsg(text)
+
+function linksOf(value, found = new Set()) {
+  if (isMessage(value)) found.add(value)
+  else if (isObject(value)) for (const key of Object.keys(value)) linksOf(value[key], found)
+  return found
+}
+
+function before(a, b) {
+  const received = (a.timestamp || 0) - (b.timestamp || 0)
+  if (received !== 0) return received < 0
+  if (a.value.timestamp !== b.value.timestamp) return a.value.timestamp < b.value.timestamp
+  return a.key > b.key
+}
+
+function sorted(messages) {
+  const left = new Map(messages.map((message) => [message.key, message]))
+  const out = []
+  while (left.size > 0) {
+    const ready = [...left.values()].filter((message) => ![...linksOf(message.value)].some((link) => link !== message.key && left.has(link)))
+    const next = ready.reduce((best, message) => before(message, best) ? message : best)
+    out.push(next)
+    left.delete(next.key)
+  }
+  return out
+}
+
+function likes(all, key) {
+  const last = new Map()
+  for (const { value } of all) if (value.content.type === 'vote' && isObject(value.content.vote) && value.content.vote.link === key) last.set(value.author, value.content.vote.value)
+  return [...last.values()].filter((value) => value > 0).length
+}
+
+function threadOf(all, byKey, root) {
+  const replies = (key) => all.filter(({ value }) => value.content.root === key)
+  const messages = [...(byKey.has(root) ? [byKey.get(root)] : []), ...replies(root)]
+  const keys = new Set(messages.map((message) => message.key))
+  const missing = new Set(byKey.has(root) ? [] : [root])
+  for (const { value: { content } } of messages) {
+    for (const link of [...linksOf({ root: content.root }), ...linksOf(content.branch)]) if (!keys.has(link) && !byKey.has(link)) missing.add(link)
+  }
+  const counts = (count) => Object.fromEntries(messages.map(({ key }) => [key, count(key)]).filter(([, n]) => n > 0))
+  const own = byKey.get(root)
+  return {
+    messages: sorted(messages),
+    head: {
+      root,
+      parent: own && isMessage(own.value.content.root) ? own.value.content.root : null,
+      heads: ssbSort.heads(messages),
+      votes: counts((key) => likes(all, key)),
+      forks: counts((key) => key === root ? 0 : replies(key).length)
+    },
+    missing
+  }
+}
+
+// ---- the tests of one seed
+
+for (const seed of seeds) {
+  test(`threads of a log with seed ${seed}`, async (t) => {
+    const random = makeRandom(seed)
+    const lines = logLines(seed, random)
+    const file = path.join(folder(t), 'log.offset')
+    fs.writeFileSync(file, frames(lines, '48').bytes)
+    const server = await Server.start(t, ['--follow', file, '--views', folder(t)])
+    const byKey = new Map()
+    for (const line of lines) {
+      const record = JSON.parse(line)
+      if (!byKey.has(record.key)) byKey.set(record.key, record)
+    }
+    const all = [...byKey.values()].filter(({ value }) => isObject(value.content))
+    const roots = new Set(all.filter(({ value }) => isMessage(value.content.root)).map(({ value }) => value.content.root))
+    const seen = { lost: 0, forks: 0, votes: 0, long: 0, same: 0 }
+    for (const root of roots) {
+      const expected = threadOf(all, byKey, root)
+      const { messages, missing, since, next, ...head } = await server.get(`/messages/${escape(root)}/thread?limit=1000`)
+      assert.deepStrictEqual(messages.map(({ seq, ...record }) => record), expected.messages, `thread of ${root}`)
+      assert.deepStrictEqual(head, expected.head)
+      assert.deepStrictEqual(missing.slice().sort(), [...expected.missing].sort())
+      if (!byKey.has(root)) assert.strictEqual(missing[0], root)
+      assert.strictEqual(next, null)
+      const bySort = ssbSort(expected.messages.slice()).map((message) => message.key)
+      seen.same += bySort.join() === messages.map((message) => message.key).join()
+      seen.lost += missing.length > 0
+      seen.forks += Object.keys(head.forks).length
+      seen.votes += Object.keys(head.votes).length
+      if (messages.length < 6) continue
+      seen.long++
+      assert.deepStrictEqual(await server.pages(`/messages/${escape(root)}/thread?limit=4`, 'messages'), messages)
+      const stream = await server.request(`/messages/${escape(root)}/thread`, { headers: { Accept: 'application/x-ndjson' } })
+      assert.deepStrictEqual(stream.text.split('\n').filter(Boolean).map((line) => JSON.parse(line)), messages)
+    }
+    for (const [what, count] of Object.entries(seen)) assert.ok(count > 5, `${what}: ${count}`)
+  })
+}
+
+test('the tag of a thread changes with the thread, not with the log', async (t) => {
+  const lines = generate(1200, '--seed', '7', '--authors', '20')
+  const records = lines.map((line) => JSON.parse(line))
+  const dir = folder(t)
+  const file = path.join(dir, 'log.offset')
+  const last = records.findLastIndex(({ value }) => isMessage(value.content.root))
+  const { root } = records[last].value.content
+  fs.writeFileSync(file, frames(lines.slice(0, last), '32').bytes)
+  const server = await Server.start(t, ['--follow', file, '--views', folder(t)])
+  const target = `/messages/${escape(root)}/thread`
+  const ask = (tag) => server.request(target, { headers: tag ? { 'If-None-Match': tag } : {} })
+  const first = await ask()
+  assert.strictEqual(first.status, 200)
+  assert.strictEqual((await ask(first.headers.etag)).status, 304)
+  const size = fs.statSync(file).size
+  const other = JSON.stringify({ key: '%' + 'A'.repeat(43) + '=.sha256', value: { author: '@' + 'A'.repeat(43) + '=.ed25519', sequence: 1, content: { type: 'test' } }, timestamp: 1 })
+  const part = frames([other, lines[last]], '32', size)
+  fs.appendFileSync(file, part.bytes.subarray(0, part.seqs[1] - size))
+  const same = await ask(first.headers.etag)
+  assert.strictEqual(same.status, 304)
+  assert.strictEqual(same.headers['sluice-since'], String(part.seqs[0]))
+  fs.appendFileSync(file, part.bytes.subarray(part.seqs[1] - size))
+  const grown = await ask(first.headers.etag)
+  assert.strictEqual(grown.status, 200)
+  assert.strictEqual(grown.json.messages.length, first.json.messages.length + 1)
+})
+
+test('records that were never checked may refer to each other in a circle', async (t) => {
+  const key = (letter) => '%' + letter.repeat(43).slice(0, 42) + 'A=.sha256'
+  const reply = (own, link, timestamp) => JSON.stringify({ key: key(own), value: { author: '@' + 'A'.repeat(43) + '=.ed25519', sequence: 1, timestamp, content: { type: 'post', root: key('r'), branch: key(link) } }, timestamp })
+  const file = path.join(folder(t), 'log.offset')
+  fs.writeFileSync(file, frames([reply('a', 'b', 2), reply('b', 'a', 1), reply('c', 'a', 0), reply('s', 's', 3)], '32').bytes)
+  const server = await Server.start(t, ['--follow', file, '--views', folder(t)])
+  const thread = await server.get(`/messages/${escape(key('r'))}/thread`)
+  assert.deepStrictEqual(thread.messages.map((message) => message.key), [key('s'), key('c'), key('b'), key('a')])
+  assert.deepStrictEqual(thread.missing, [key('r')])
+})
+
+test('a message that nobody has is not found, a bad id is refused', async (t) => {
+  const server = await Server.start(t, ['--data', folder(t)])
+  assert.strictEqual((await server.request(`/messages/${escape('%' + 'A'.repeat(43) + '=.sha256')}/thread`)).status, 404)
+  assert.strictEqual((await server.request(`/messages/${escape('@' + 'A'.repeat(43) + '=.ed25519')}/thread`)).status, 400)
+})
