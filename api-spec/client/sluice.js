@@ -612,6 +612,7 @@ export class Sluice {
   links(query, options) { return new Rows(this, '/links', 'links', query, options) }
   about(id, query, options) { return this.json('GET', withQuery(`/about/${ids.escape(id)}`, query), options) }
   thread(id, query, options) { return this.json('GET', withQuery(`/messages/${ids.escape(id)}/thread`, query), options) }
+  threads(query, options) { return new Rows(this, '/threads', 'threads', query, options) }
   contacts(id, query, options) { return this.json('GET', withQuery(`/contacts/${ids.escape(id)}`, query), options) }
   contactList(id, list, query, options) { return new Rows(this, `/contacts/${ids.escape(id)}/${list}`, 'contacts', query, options) }
   graph(from, query, options) { return new Rows(this, '/graph', 'feeds', { from, ...query }, options) }

@@ -105,6 +105,7 @@ test('every operation gives what the server answers', async (t) => {
   assert.deepStrictEqual(await client.feed(author, { reverse: true }).array(), await server.pages(`/feeds/${feed}?reverse=true`, 'messages'))
   assert.deepStrictEqual(await client.types().array(), await server.pages('/types', 'types'))
   await same(client.thread(key), `/messages/${id}/thread`)
+  assert.deepStrictEqual(await client.threads({ participating: author }).array(), await server.pages('/threads?participating=' + feed, 'threads'))
   await same(client.contacts(author), '/contacts/' + feed)
   assert.deepStrictEqual(await client.contactList(author, 'followedBy').array(), await server.pages(`/contacts/${feed}/followedBy`, 'contacts'))
   assert.deepStrictEqual(await client.graph(author, { hops: 2 }).array(), await server.pages(`/graph?from=${feed}&hops=2`, 'feeds'))

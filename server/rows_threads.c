@@ -1,0 +1,99 @@
+#include "server/rows_threads.h"
+
+#include <stdlib.h>
+
+#include "server/rows_log.h"
+#include "server/rows_views.h"
+#include "server/text.h"
+
+struct rows_threads {
+    struct rows rows;
+    struct threads *threads;
+    struct message message;
+};
+
+static int threads_print(struct rows_threads *self, const struct flume_read *read, const struct thread_row *row,
+                         struct buf *out)
+{
+    int err = message_scan(&self->message, row->newest.value.data, row->newest.value.len);
+    if (err != OK) return err;
+    (void)buf_puts(out, "{\"id\":");
+    text_put_ref(out, &row->root);
+    (void)buf_printf(out, ",\"replies\":%llu,\"latest\":", (unsigned long long)row->replies);
+    text_put_json(out, self->message.key);
+    (void)buf_printf(out, ",\"seq\":%lld", (long long)row->newest.seq);
+    rows_put_received(out, &self->message);
+    (void)buf_puts(out, ",\"root\":");
+    if (row->record.value.data == NULL)
+        (void)buf_puts(out, "null");
+    else
+        err = record_show(self->rows.server, read->log, &row->record, out);
+    (void)buf_putc(out, '}');
+    return err != OK ? err : out->err;
+}
+
+static int threads_row(struct rows *rows, struct buf *out)
+{
+    struct rows_threads *self = (struct rows_threads *)rows;
+    struct flume_read read;
+    struct thread_row row;
+    int got = flume_read_begin(rows->server->flume, &read);
+    if (got != OK) return got;
+    got = threads_next(self->threads, &read, &row);
+    rows->ended = got == 0;
+    if (got == 1) {
+        rows->cursor = row.newest.seq;
+        got = threads_print(self, &read, &row, out);
+        if (got == OK) got = 1;
+    }
+    flume_read_end(&read);
+    return got;
+}
+
+static int threads_next_page(struct rows *rows, struct buf *out)
+{
+    return buf_printf(out, "lt=%lld", (long long)rows->cursor);
+}
+
+static void threads_free(struct rows *rows)
+{
+    struct rows_threads *self = (struct rows_threads *)rows;
+    threads_close(self->threads);
+    message_free(&self->message);
+    free(self);
+}
+
+static const struct rows_ops threads_ops = {
+    .next = threads_row,
+    .next_page = threads_next_page,
+    .free = threads_free,
+};
+
+int rows_threads_open(struct server *server, const struct threads_query *query, int64_t limit, struct rows **ret_rows)
+{
+    struct flume_read read;
+    struct rows_threads *self = calloc(1, sizeof *self);
+    if (self == NULL) return err_set(ERR_NOMEM, "no memory to list threads");
+    message_init(&self->message);
+    uint32_t views = threads_views(query);
+    self->rows = (struct rows){
+        .ops = &threads_ops,
+        .server = server,
+        .member = "threads",
+        .limit = limit,
+        .views = views,
+        .since = views_since(server->flume, views),
+        .cursor = SEQ_EMPTY,
+    };
+    int err = flume_read_begin(server->flume, &read);
+    if (err == OK) {
+        err = threads_open(&read, query, &self->threads);
+        flume_read_end(&read);
+    }
+    if (err != OK) {
+        threads_free(&self->rows);
+        return err;
+    }
+    *ret_rows = &self->rows;
+    return OK;
+}

@@ -1,0 +1,43 @@
+/* Threads by their newest activity: what a frontend shows first.
+ *
+ * Activity in a thread is a message of one type (post, unless another is asked for) that names its root, or is it. Nothing is stored for this. Without
+ * a filter that is met by few, messages are walked from the newest on, and one that is the newest of its thread stands for it; so a
+ * page goes on where the last one ended, and no thread comes twice. With such a filter the roots are collected and sorted. Both give the same answers. */
+#ifndef VIEWS_THREADS_H
+#define VIEWS_THREADS_H
+
+#include "views/filter.h"
+
+#define THREADS_ROOTS_MAX ((size_t)1 << 17) /* collected for one answer; more are ERR_LIMIT */
+
+/* What is asked for; kind REF_NONE and data NULL mean any. */
+struct threads_query {
+    struct slice type;        /* of the messages that count as activity */
+    struct ref author;        /* of the root */
+    struct slice channel;     /* of the root */
+    struct ref participating; /* wrote the root or a reply */
+    struct ref followed;      /* follows the author of the root, or is it */
+    int64_t below;            /* the newest activity stands below; SEQ_MAX = anywhere */
+    bool hide_private;        /* encrypted roots are not there */
+};
+
+struct thread_row {
+    struct ref root;
+    struct log_record record; /* of the root; value.data NULL = it is not in the log */
+    struct log_record newest; /* the newest activity */
+    uint64_t replies;         /* messages that name the root, of any type */
+};
+
+struct threads;
+
+/* Reads the views messages, types, links, feeds, channels, and contacts where they are asked about. ERR_ARG, ERR_LIMIT. */
+int threads_open(const struct flume_read *read, const struct threads_query *query, struct threads **ret_threads);
+void threads_close(struct threads *threads); /* NULL is fine */
+
+/* The next thread: 1, 0 = no more, <0 error. Records belong to the log. Every call may come with a snapshot of its own. */
+int threads_next(struct threads *threads, const struct flume_read *read, struct thread_row *ret_row);
+
+/* The views that a query reads, as a mask. */
+uint32_t threads_views(const struct threads_query *query);
+
+#endif
