@@ -50,8 +50,8 @@ int api_contacts_get(struct api_request *req, struct api_reply *reply)
     struct ref feed;
     int answer;
     if (!api_query_only(req, reply, names) || !api_path_ref(req, reply, 0, "@", &feed)) return API_DONE;
-    if (!api_fresh_now(req, reply, VIEW_MASK(contacts), &answer)) return answer;
-    int64_t since = views_since(req->server->flume, VIEW_MASK(contacts));
+    if (!api_fresh_now(req, reply, CONTACTS_VIEWS, &answer)) return answer;
+    int64_t since = views_since(req->server->flume, CONTACTS_VIEWS);
     return api_not_modified(req, reply, since) ? API_DONE : contacts_answer(req, reply, &feed, since);
 }
 
@@ -81,8 +81,8 @@ int api_contacts_list(struct api_request *req, struct api_reply *reply)
     int answer, format = api_format_of(req, reply);
     if (format < 0 || !api_query_only(req, reply, names) || !contacts_read(req, reply, format, &params))
         return API_DONE;
-    if (!api_fresh_now(req, reply, VIEW_MASK(contacts), &answer)) return answer;
-    if (api_not_modified(req, reply, views_since(req->server->flume, VIEW_MASK(contacts)))) return API_DONE;
+    if (!api_fresh_now(req, reply, CONTACTS_VIEWS, &answer)) return answer;
+    if (api_not_modified(req, reply, views_since(req->server->flume, CONTACTS_VIEWS))) return API_DONE;
     int err = rows_contacts_open(req->server, &params, &rows);
     return err == OK ? api_reply_rows(req, reply, rows) : api_problem_err(reply, err);
 }

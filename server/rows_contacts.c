@@ -3,8 +3,7 @@
 #include "server/rows_social.h"
 #include "server/rows_views.h"
 #include "server/text.h"
-
-#define CONTACTS_BATCH 64
+#include "views/index_keys.h"
 
 const char *const contacts_list_names[CONTACTS_LISTS] = {
     [LIST_FOLLOWS] = "follows",      [LIST_BLOCKS] = "blocks",   [LIST_FOLLOWED_BY] = "followedBy",
@@ -13,11 +12,11 @@ const char *const contacts_list_names[CONTACTS_LISTS] = {
 
 struct rows_contacts {
     struct rows rows;
-    struct contacts_params params; /* `after` moves on with the rows */
+    struct contacts_params params;
+    struct log *log;
+    struct contact *contacts; /* those of the list, one more than were asked for */
+    size_t count, cap, next;
     struct message message;
-    struct contact batch[CONTACTS_BATCH];
-    size_t count, next, batch_max;
-    bool dry;
 };
 
 int rows_put_source(struct log *log, int64_t seq, struct message *scratch, struct buf *out)
@@ -60,18 +59,29 @@ static int contacts_wanted(const struct rows_contacts *self, const struct flume_
     return found == 1 ? back.state == CONTACT_FOLLOWS : found;
 }
 
+static int contacts_add(struct rows_contacts *self, const struct flume_read *read, const struct contact *contact)
+{
+    int wanted = contacts_wanted(self, read, contact);
+    if (wanted <= 0) return wanted;
+    if (self->count == SAID_AUTHORS_MAX) return err_set(ERR_LIMIT, "more than %zu contacts", SAID_AUTHORS_MAX);
+    int err = index_grow(&self->contacts, &self->cap, self->count, sizeof *self->contacts);
+    if (err == OK) self->contacts[self->count++] = *contact;
+    return err;
+}
+
 static int contacts_fill(struct rows_contacts *self, const struct flume_read *read)
 {
-    bool received = self->params.list == LIST_FOLLOWED_BY || self->params.list == LIST_BLOCKED_BY;
-    const struct ref *after = self->params.after.kind == REF_NONE ? NULL : &self->params.after;
+    const struct contacts_params *params = &self->params;
+    bool received = params->list == LIST_FOLLOWED_BY || params->list == LIST_BLOCKED_BY;
+    const struct ref *after = params->after.kind == REF_NONE ? NULL : &params->after;
     struct contacts_iter iter;
-    int got = contacts_open(read, &self->params.feed, received ? CONTACTS_RECEIVED : CONTACTS_MADE, after, true, &iter);
+    struct contact contact;
+    int got = contacts_open(read, &params->feed, received ? CONTACTS_RECEIVED : CONTACTS_MADE, after, &iter);
     if (got != OK) return got;
-    while (self->count < self->batch_max) {
-        got = contacts_next(&iter, &self->batch[self->count]);
-        if (got == 1) got = contacts_wanted(self, read, &self->batch[self->count]) + 1;
-        if (got <= 0) break;
-        self->count += got == 2;
+    while ((params->limit < 0 || (int64_t)self->count <= params->limit) &&
+           (got = contacts_next(&iter, &contact)) == 1) {
+        got = contacts_add(self, read, &contact);
+        if (got != OK) break;
     }
     contacts_close(&iter);
     return got < 0 ? got : OK;
@@ -82,10 +92,9 @@ static int contacts_fetch(struct rows_contacts *self)
     struct flume_read read;
     int err = flume_read_begin(self->rows.server->flume, &read);
     if (err != OK) return err;
-    self->count = self->next = 0;
+    self->log = read.log;
     err = contacts_fill(self, &read);
     flume_read_end(&read);
-    self->dry = self->count < self->batch_max;
     return err;
 }
 
@@ -94,7 +103,7 @@ static int contacts_print(struct rows_contacts *self, const struct contact *cont
     (void)buf_puts(out, "{\"id\":");
     text_put_ref(out, &contact->id);
     (void)buf_putc(out, ',');
-    int err = rows_put_source(flume_log(self->rows.server->flume), contact->seq, &self->message, out);
+    int err = rows_put_source(self->log, contact->seq, &self->message, out);
     (void)buf_putc(out, '}');
     return err == OK ? out->err : err;
 }
@@ -103,31 +112,28 @@ static int contacts_row(struct rows *rows, struct buf *out)
 {
     struct rows_contacts *self = (struct rows_contacts *)rows;
     size_t start = out->len;
-    for (;;) {
-        int err = self->next < self->count || self->dry ? OK : contacts_fetch(self);
-        if (err != OK) return err;
-        if (self->next == self->count) {
-            rows->ended = true;
-            return 0;
-        }
-        const struct contact *contact = &self->batch[self->next++];
-        self->params.after = contact->id;
-        err = contacts_print(self, contact, out);
-        rows->ended = self->dry && self->next == self->count;
-        if (err != ERR_DELETED) return err == OK ? 1 : err;
-        out->len = start; /* gone since it was fetched */
+    int err = ERR_DELETED;
+    while (err == ERR_DELETED && self->next < self->count) {
+        out->len = start;
+        err = contacts_print(self, &self->contacts[self->next++], out);
     }
+    rows->ended = self->next == self->count;
+    if (err == ERR_DELETED) out->len = start;
+    return err == OK ? 1 : err == ERR_DELETED ? 0 : err;
 }
 
 static int contacts_next_page(struct rows *rows, struct buf *out)
 {
-    return rows_put_after(&((struct rows_contacts *)rows)->params.after, out);
+    const struct rows_contacts *self = (const struct rows_contacts *)rows;
+    return rows_put_after(&self->contacts[self->next - 1].id, out);
 }
 
 static void contacts_free(struct rows *rows)
 {
-    message_free(&((struct rows_contacts *)rows)->message);
-    free(rows);
+    struct rows_contacts *self = (struct rows_contacts *)rows;
+    message_free(&self->message);
+    free(self->contacts);
+    free(self);
 }
 
 static const struct rows_ops contacts_ops = {
@@ -142,16 +148,20 @@ int rows_contacts_open(struct server *server, const struct contacts_params *para
     if (self == NULL) return err_set(ERR_NOMEM, "no memory to list contacts");
     message_init(&self->message);
     self->params = *params;
-    self->batch_max = params->limit >= 0 && params->limit < CONTACTS_BATCH ? (size_t)params->limit + 1 : CONTACTS_BATCH;
     self->rows = (struct rows){
         .ops = &contacts_ops,
         .server = server,
         .member = "contacts",
         .limit = params->limit,
-        .views = VIEW_MASK(contacts),
-        .since = flume_since(server->flume, VIEW_MASK(contacts)),
+        .views = CONTACTS_VIEWS,
+        .since = flume_since(server->flume, CONTACTS_VIEWS),
         .cursor = SEQ_EMPTY,
     };
+    int err = contacts_fetch(self);
+    if (err != OK) {
+        contacts_free(&self->rows);
+        return err;
+    }
     *ret_rows = &self->rows;
     return OK;
 }

@@ -14,7 +14,7 @@ struct thread_facts {
     int64_t since;
 };
 
-#define THREAD_VIEWS (VIEW_MASK(messages) | VIEW_MASK(links) | VIEW_MASK(votes))
+#define THREAD_VIEWS (VIEW_MASK(messages) | VIEW_MASK(links) | VIEW_MASK(types))
 
 /* ERR_NOTFOUND, ERR_LIMIT as thread_read. */
 int thread_facts_read(const struct flume_read *read, const struct ref *root, bool hide_private,

@@ -5,14 +5,17 @@
 #include "store/canonical.h"
 #include "store/json.h"
 #include "views/index_keys.h"
-#include "views/view_votes.h"
+#include "views/votes.h"
 
 /* Different expressions that are counted one by one; what comes after is in the count alone. */
 #define EXPRESSIONS_MAX 100
 
 struct rows_votes {
     struct rows rows;
-    struct votes_params params; /* `after` moves on with the rows */
+    struct ref target;
+    struct log *log;
+    struct said_list votes;
+    size_t next;
     struct message message;
 };
 
@@ -60,18 +63,13 @@ static int counts_print(const struct vote_counts *counts, struct buf *out)
 
 static int votes_count(struct rows_votes *self, struct vote_counts *counts)
 {
-    struct flume_read read;
-    struct votes_iter iter = { .log = NULL };
     struct vote vote;
-    int got = flume_read_begin(self->rows.server->flume, &read);
-    if (got != OK) return got;
-    got = votes_open(&read, &self->params.target, NULL, &iter);
-    if (got == OK)
-        while ((got = votes_next(&iter, &vote)) == 1 && (got = count_vote(counts, &vote)) == OK)
-            ;
-    votes_close(&iter);
-    flume_read_end(&read);
-    return got;
+    int got = OK;
+    for (size_t i = 0; i < self->votes.count && got >= 0; i++) {
+        got = vote_read(self->log, &self->votes.items[i], &vote);
+        if (got == 1) got = count_vote(counts, &vote);
+    }
+    return got < 0 ? got : OK;
 }
 
 static int votes_head(struct rows *rows, struct buf *out)
@@ -81,7 +79,7 @@ static int votes_head(struct rows *rows, struct buf *out)
     index_keys_init(&counts.names, sizeof(uint32_t));
     buf_init(&counts.scratch, LOG_RECORD_MAX);
     (void)buf_puts(out, "\"id\":");
-    text_put_ref(out, &self->params.target);
+    text_put_ref(out, &self->target);
     (void)buf_putc(out, ',');
     int err = votes_count(self, &counts);
     if (err == OK) err = counts_print(&counts, out);
@@ -92,7 +90,7 @@ static int votes_head(struct rows *rows, struct buf *out)
 
 /* ---- the voters ------------------------------------------------------------------------------------------------- */
 
-static int votes_print(struct rows_votes *self, const struct flume_read *read, const struct vote *vote, struct buf *out)
+static int votes_print(struct rows_votes *self, const struct vote *vote, struct buf *out)
 {
     char number[32];
     (void)buf_puts(out, "{\"author\":");
@@ -102,7 +100,7 @@ static int votes_print(struct rows_votes *self, const struct flume_read *read, c
     (void)buf_puts(out, ",\"expression\":");
     json_put_valid(out, vote->expression);
     (void)buf_putc(out, ',');
-    int err = rows_put_source(read->log, vote->seq, &self->message, out);
+    int err = rows_put_source(self->log, vote->seq, &self->message, out);
     (void)buf_putc(out, '}');
     return err == OK ? out->err : err;
 }
@@ -110,34 +108,28 @@ static int votes_print(struct rows_votes *self, const struct flume_read *read, c
 static int votes_row(struct rows *rows, struct buf *out)
 {
     struct rows_votes *self = (struct rows_votes *)rows;
-    const struct ref *after = self->params.after.kind == REF_NONE ? NULL : &self->params.after;
-    struct flume_read read;
-    struct votes_iter iter = { .log = NULL };
     struct vote vote;
-    int got = flume_read_begin(rows->server->flume, &read);
-    if (got != OK) return got;
-    got = votes_open(&read, &self->params.target, after, &iter);
-    if (got == OK) got = votes_next(&iter, &vote);
-    rows->ended = got == 0;
-    if (got == 1) {
-        self->params.after = vote.author;
-        got = votes_print(self, &read, &vote, out);
-        if (got == OK) got = 1;
-    }
-    votes_close(&iter);
-    flume_read_end(&read);
-    return got;
+    int got = 0;
+    while (got == 0 && self->next < self->votes.count)
+        got = vote_read(self->log, &self->votes.items[self->next++], &vote);
+    rows->ended = self->next == self->votes.count;
+    if (got != 1) return got;
+    int err = votes_print(self, &vote, out);
+    return err == OK ? 1 : err;
 }
 
 static int votes_next_page(struct rows *rows, struct buf *out)
 {
-    return rows_put_after(&((struct rows_votes *)rows)->params.after, out);
+    const struct rows_votes *self = (const struct rows_votes *)rows;
+    return rows_put_after(&self->votes.items[self->next - 1].author, out);
 }
 
 static void votes_free(struct rows *rows)
 {
-    message_free(&((struct rows_votes *)rows)->message);
-    free(rows);
+    struct rows_votes *self = (struct rows_votes *)rows;
+    said_free(&self->votes);
+    message_free(&self->message);
+    free(self);
 }
 
 static const struct rows_ops votes_ops = {
@@ -147,21 +139,38 @@ static const struct rows_ops votes_ops = {
     .free = votes_free,
 };
 
+static int votes_open(struct rows_votes *self)
+{
+    struct flume_read read;
+    int err = flume_read_begin(self->rows.server->flume, &read);
+    if (err != OK) return err;
+    err = votes_read(&read, &self->target, &self->votes);
+    self->log = read.log;
+    flume_read_end(&read);
+    return err;
+}
+
 int rows_votes_open(struct server *server, const struct votes_params *params, struct rows **ret_rows)
 {
     struct rows_votes *self = calloc(1, sizeof *self);
     if (self == NULL) return err_set(ERR_NOMEM, "no memory to list votes");
     message_init(&self->message);
-    self->params = *params;
+    self->target = params->target;
     self->rows = (struct rows){
         .ops = &votes_ops,
         .server = server,
         .member = "votes",
         .limit = params->limit,
-        .views = VIEW_MASK(votes),
-        .since = flume_since(server->flume, VIEW_MASK(votes)),
+        .views = VOTES_VIEWS,
+        .since = flume_since(server->flume, VOTES_VIEWS),
         .cursor = SEQ_EMPTY,
     };
+    int err = votes_open(self);
+    if (err != OK) {
+        votes_free(&self->rows);
+        return err;
+    }
+    if (params->after.kind != REF_NONE) self->next = said_behind(&self->votes, &params->after);
     *ret_rows = &self->rows;
     return OK;
 }

@@ -6,7 +6,7 @@
 #include "store/json.h"
 #include "views/view_links.h"
 #include "views/view_record.h"
-#include "views/view_votes.h"
+#include "views/votes.h"
 
 /* Ten thousand messages, each with a few facts of a hundred bytes. */
 #define FACTS_BYTES_MAX ((size_t)16 << 20)
@@ -67,16 +67,19 @@ static void facts_put_missing(const struct thread *thread, struct buf *out)
 /* Votes above 0 for one message. */
 static int votes_count(const struct flume_read *read, const struct ref *target, uint64_t *ret_count)
 {
-    struct votes_iter iter;
+    struct said_list votes;
     struct vote vote;
     uint64_t count = 0;
-    int got = votes_open(read, target, NULL, &iter);
+    int got = votes_read(read, target, &votes);
     if (got != OK) return got;
-    while ((got = votes_next(&iter, &vote)) == 1)
-        count += vote.value > 0;
-    votes_close(&iter);
-    if (got == 0) *ret_count = count;
-    return got;
+    for (size_t i = 0; i < votes.count && got >= 0; i++) {
+        got = vote_read(read->log, &votes.items[i], &vote);
+        count += got == 1 && vote.value > 0;
+    }
+    said_free(&votes);
+    if (got < 0) return got;
+    *ret_count = count;
+    return OK;
 }
 
 static int replies_count(const struct flume_read *read, const struct ref *root, uint64_t *ret_count)

@@ -67,7 +67,7 @@ static int walk_feed(struct walk *walk, uint32_t number, struct level *next)
     struct contacts_iter iter;
     struct contact contact;
     uint32_t reached;
-    int got = contacts_open(walk->read, &feed.id, CONTACTS_MADE, NULL, false, &iter);
+    int got = contacts_open(walk->read, &feed.id, CONTACTS_MADE, NULL, &iter);
     if (got != OK) return got;
     while ((got = contacts_next(&iter, &contact)) == 1) {
         got = walk_reach(walk, &contact.id, hops_over(feed.hops, contact.state), &reached);

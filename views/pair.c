@@ -69,11 +69,3 @@ int pair_next(struct pair_iter *iter, struct ref *ret_other, struct register_slo
     memcpy(ret_other->id, key.data + PAIR_REF_BYTES + 1, sizeof ret_other->id);
     return 1;
 }
-
-size_t pair_newest(const struct register_slot *slots, size_t n)
-{
-    size_t newest = 0;
-    for (size_t i = 1; i < n; i++)
-        if (slots[i].seq > slots[newest].seq) newest = i;
-    return newest;
-}

@@ -32,7 +32,4 @@ void pair_close(struct pair_iter *iter); /* zeroed is fine */
 /* 1 and the next pair, 0 = no more, <0 error. ret_slots has room for the slots of the register. */
 int pair_next(struct pair_iter *iter, struct ref *ret_other, struct register_slot *ret_slots);
 
-/* The slot that holds the newest record; SEQ_EMPTY in it = none does. */
-size_t pair_newest(const struct register_slot *slots, size_t n);
-
 #endif

@@ -5,13 +5,21 @@
 #include "views/view_batch.h"
 #include "views/view_record.h"
 
-enum { CONTACTS_TABLE_MADE, CONTACTS_TABLE_RECEIVED };
+enum { CONTACTS_TABLE };
 
-static const enum register_rule contact_rules[CONTACT_STATES] = {
-    [CONTACT_FOLLOWS] = REGISTER_LARGEST,
-    [CONTACT_BLOCKS] = REGISTER_LARGEST,
-    [CONTACT_ENDED] = REGISTER_LARGEST,
-};
+static const enum register_rule contact_rules[] = { REGISTER_LARGEST };
+
+/* The newest record and what it says, in one number that grows with the log. Seqs are below 2^53. */
+static int64_t contact_pack(int64_t seq, enum contact_state state)
+{
+    return seq * CONTACT_STATES + (int64_t)state;
+}
+
+static void contact_unpack(int64_t packed, struct contact *contact)
+{
+    contact->seq = packed / CONTACT_STATES;
+    contact->state = (enum contact_state)(packed % CONTACT_STATES);
+}
 
 /* ---- what a message says ---------------------------------------------------------------------------------------- */
 
@@ -29,89 +37,113 @@ static enum contact_state contact_state_of(struct slice content)
     return found && slice_equal(following, SLICE_LITERAL("true")) ? CONTACT_FOLLOWS : CONTACT_ENDED;
 }
 
+/* Whom a message is a contact with: true and the feed. */
+static bool contact_of(const struct message *message, struct ref *ret_dest)
+{
+    struct slice value;
+    struct ref dest;
+    if (message->is_private || !slice_equal(message->type, SLICE_LITERAL("contact"))) return false;
+    if (json_find(message->content, "contact", &value) != 1 || record_ref(value, &dest) != OK || !ref_is_feed(&dest))
+        return false;
+    *ret_dest = dest;
+    return true;
+}
+
 static int contacts_gather(struct view_batch *batch, const struct view_record *record)
 {
     const struct message *message = record->message;
-    struct slice value;
     struct ref dest;
-    if (message->is_private || message->author_ref.kind == REF_NONE) return OK;
-    if (!slice_equal(message->type, SLICE_LITERAL("contact"))) return OK;
-    if (json_find(message->content, "contact", &value) != 1 || record_ref(value, &dest) != OK || !ref_is_feed(&dest))
-        return OK;
-    enum contact_state state = contact_state_of(message->content);
-    int err = pair_offer(batch->registers[CONTACTS_TABLE_MADE], &message->author_ref, &dest, state, record->seq);
-    if (err != OK) return err;
-    return pair_offer(batch->registers[CONTACTS_TABLE_RECEIVED], &dest, &message->author_ref, state, record->seq);
+    if (message->author_ref.kind == REF_NONE || !contact_of(message, &dest)) return OK;
+    int64_t packed = contact_pack(record->seq, contact_state_of(message->content));
+    return pair_offer(batch->registers[CONTACTS_TABLE], &message->author_ref, &dest, 0, packed);
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
 
-int contacts_open(const struct flume_read *read, const struct ref *feed, enum contact_side side,
-                  const struct ref *after, bool deleted, struct contacts_iter *ret_iter)
+static int contacts_view(const struct flume_read *read, const struct view **ret_view)
 {
-    const struct view *view = flume_view(read->flume, VIEW_contacts);
-    if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view contacts");
-    kv_table table = view->tables[side == CONTACTS_MADE ? CONTACTS_TABLE_MADE : CONTACTS_TABLE_RECEIVED];
-    struct contacts_iter iter = { .log = deleted ? read->log : NULL };
-    int err = pair_open(read->txn, table, CONTACT_STATES, feed, after, &iter.pairs);
-    if (err == OK) *ret_iter = iter;
-    return err;
+    *ret_view = flume_view(read->flume, VIEW_contacts);
+    return *ret_view != NULL ? OK : err_set(ERR_NOTFOUND, "there is no view contacts");
+}
+
+static int contact_with(void *ctx, const struct message *message)
+{
+    struct ref dest;
+    return contact_of(message, &dest) && ref_equal(&dest, ctx) ? (int)contact_state_of(message->content) : -1;
+}
+
+/* What others made of the feed. */
+static int contacts_received(const struct flume_read *read, const struct ref *feed, struct said_list *ret_said)
+{
+    char text[REF_TEXT_MAX];
+    struct filter filter = { 0 };
+    struct ref wanted = *feed;
+    int err = filter_set(&filter, "dest", text, ref_print(feed, text));
+    if (err == OK) err = filter_set(&filter, "type", "contact", 7);
+    return err == OK ? said_read(read, &filter, contact_with, &wanted, ret_said) : err;
+}
+
+int contacts_open(const struct flume_read *read, const struct ref *feed, enum contact_side side,
+                  const struct ref *after, struct contacts_iter *ret_iter)
+{
+    struct contacts_iter iter = { .side = side };
+    const struct view *view;
+    int err = contacts_view(read, &view);
+    if (err != OK) return err;
+    if (side == CONTACTS_MADE)
+        err = pair_open(read->txn, view->tables[CONTACTS_TABLE], 1, feed, after, &iter.pairs);
+    else
+        err = contacts_received(read, feed, &iter.said);
+    if (err != OK) return err;
+    if (side == CONTACTS_RECEIVED && after != NULL) iter.next = said_behind(&iter.said, after);
+    *ret_iter = iter;
+    return OK;
 }
 
 void contacts_close(struct contacts_iter *iter)
 {
     pair_close(&iter->pairs);
+    said_free(&iter->said);
 }
 
-/* The newest message that is still in the log: 1, 0 = none is, <0 error. */
-static int contact_decide(struct log *log, struct register_slot slots[CONTACT_STATES], struct contact *ret_contact)
+static int received_next(struct contacts_iter *iter, struct contact *ret_contact)
 {
-    struct log_record record;
-    for (;;) {
-        size_t newest = pair_newest(slots, CONTACT_STATES);
-        if (slots[newest].seq == SEQ_EMPTY) return 0;
-        int err = log == NULL ? OK : log_get(log, slots[newest].seq, &record);
-        if (err == OK) {
-            ret_contact->state = (enum contact_state)newest;
-            ret_contact->seq = slots[newest].seq;
-            return 1;
-        }
-        if (err != ERR_DELETED) return err;
-        slots[newest].seq = SEQ_EMPTY;
-    }
+    if (iter->next == iter->said.count) return 0;
+    const struct said *said = &iter->said.items[iter->next++];
+    *ret_contact = (struct contact){ said->author, (enum contact_state)said->what, said->seq };
+    return 1;
 }
 
 int contacts_next(struct contacts_iter *iter, struct contact *ret_contact)
 {
-    struct register_slot slots[CONTACT_STATES];
+    struct register_slot slot;
     struct contact contact;
-    int found = pair_next(&iter->pairs, &contact.id, slots);
-    while (found == 1) {
-        found = contact_decide(iter->log, slots, &contact);
-        if (found == 1) *ret_contact = contact;
-        if (found != 0) return found;
-        found = pair_next(&iter->pairs, &contact.id, slots);
-    }
-    return found;
+    if (iter->side == CONTACTS_RECEIVED) return received_next(iter, ret_contact);
+    int found = pair_next(&iter->pairs, &contact.id, &slot);
+    if (found != 1) return found;
+    contact_unpack(slot.seq, &contact);
+    *ret_contact = contact;
+    return 1;
 }
 
 int contacts_get(const struct flume_read *read, const struct ref *source, const struct ref *dest,
                  struct contact *ret_contact)
 {
-    const struct view *view = flume_view(read->flume, VIEW_contacts);
-    if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view contacts");
-    struct register_slot slots[CONTACT_STATES];
+    const struct view *view;
+    struct register_slot slot;
     struct contact contact = { .id = *dest };
     struct slice value;
     char key[PAIR_KEY_BYTES];
-    pair_key(source, dest, key);
-    int found = kv_get(read->txn, view->tables[CONTACTS_TABLE_MADE], (struct slice){ key, sizeof key }, &value);
-    if (found != 1) return found;
-    int err = register_read(value, CONTACT_STATES, slots);
+    int err = contacts_view(read, &view);
     if (err != OK) return err;
-    found = contact_decide(read->log, slots, &contact);
-    if (found == 1) *ret_contact = contact;
-    return found;
+    pair_key(source, dest, key);
+    int found = kv_get(read->txn, view->tables[CONTACTS_TABLE], (struct slice){ key, sizeof key }, &value);
+    if (found != 1) return found;
+    err = register_read(value, 1, &slot);
+    if (err != OK) return err;
+    contact_unpack(slot.seq, &contact);
+    *ret_contact = contact;
+    return 1;
 }
 
 const struct view_ops view_contacts_ops = {
@@ -119,8 +151,7 @@ const struct view_ops view_contacts_ops = {
     .version = 1,
     .tables =
         (const struct view_table[]){
-            { .name = "made", .shape = TABLE_REGISTERS, .slots = CONTACT_STATES, .rules = contact_rules },
-            { .name = "received", .shape = TABLE_REGISTERS, .slots = CONTACT_STATES, .rules = contact_rules },
+            { .name = "made", .shape = TABLE_REGISTERS, .slots = 1, .rules = contact_rules },
             { .name = NULL },
         },
     .gather = contacts_gather,

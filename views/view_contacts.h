@@ -1,12 +1,15 @@
 /* View "contacts": who follows and who blocks whom, by messages {"type":"contact","contact":FEED,"following":…,"blocking":…}.
  *
  * Of one author about one feed the message that stands last in the log decides (npm ssb-friends 5.1.7): a truthy `blocking` or `flagged` blocks,
- * else `following` true follows, else it ends both. Encrypted contacts are not seen. */
+ * else `following` true follows, else it ends both. Encrypted contacts are not seen.
+ *
+ * The table says what each feed made of others, so that a graph can be walked without a look at the records. What others made of a feed is
+ * read from the views links and types. */
 #ifndef VIEWS_VIEW_CONTACTS_H
 #define VIEWS_VIEW_CONTACTS_H
 
-#include "views/flume.h"
 #include "views/pair.h"
+#include "views/said.h"
 
 enum contact_state { CONTACT_FOLLOWS, CONTACT_BLOCKS, CONTACT_ENDED, CONTACT_STATES };
 
@@ -20,14 +23,18 @@ struct contact {
 };
 
 struct contacts_iter {
-    struct pair_iter pairs;
-    struct log *log; /* NULL: what was deleted is not looked at */
+    enum contact_side side;
+    struct pair_iter pairs; /* made */
+    struct said_list said;  /* received */
+    size_t next;
 };
 
-/* Contacts of a feed, ordered by the other's bytes, those behind `after` (NULL = all). `deleted`: asks the log whether the deciding message is
- * still there, which touches its page; the one before it decides if it is not. Closed before the snapshot ends. */
+#define CONTACTS_VIEWS (VIEW_MASK(contacts) | VIEW_MASK(links) | VIEW_MASK(types))
+
+/* Contacts of a feed, ordered by the other's bytes, those behind `after` (NULL = all). Closed before the snapshot ends. Contacts made count until the
+ * view is rebuilt, also when the message was deleted: who shows them asks the log. */
 int contacts_open(const struct flume_read *read, const struct ref *feed, enum contact_side side,
-                  const struct ref *after, bool deleted, struct contacts_iter *ret_iter);
+                  const struct ref *after, struct contacts_iter *ret_iter);
 void contacts_close(struct contacts_iter *iter);                            /* zeroed is fine */
 int contacts_next(struct contacts_iter *iter, struct contact *ret_contact); /* 1, 0 = no more, <0 error */
 

@@ -1,4 +1,4 @@
-/* Contacts against a loop over the records, also after some of them were deleted. npm ssb-friends is asked in tests/conformance/social.test.js. */
+/* Contacts against a loop over the records. npm ssb-friends is asked in tests/conformance/social.test.js. */
 #include <criterion/criterion.h>
 
 #include "store/err.h"
@@ -14,7 +14,6 @@ struct play {
     struct corpus corpus;
     struct corpus_flume served;
     struct flume_read read;
-    bool deleted[RECORDS];
 };
 
 #define PLAY_ASSERT(play, condition) \
@@ -33,7 +32,7 @@ static bool says(const struct play *play, size_t i, const struct ref *source, co
     const struct message *message = &play->corpus.messages[i];
     struct slice value;
     struct ref ref;
-    if (play->deleted[i] || message->is_private || !slice_equal(message->type, SLICE_LITERAL("contact"))) return false;
+    if (message->is_private || !slice_equal(message->type, SLICE_LITERAL("contact"))) return false;
     if (json_find(message->content, "contact", &value) != 1 || record_ref(value, &ref) != OK) return false;
     if (!ref_equal(&ref, dest) || !ref_equal(&message->author_ref, source)) return false;
     bool follows = json_find(message->content, "following", &value) == 1 && slice_equal(value, SLICE_LITERAL("true"));
@@ -71,7 +70,7 @@ static void check_side(struct play *play, const struct ref *feed, enum contact_s
     struct contact contact, asked;
     struct ref before = { .kind = REF_NONE };
     size_t count = 0, expected = 0;
-    PLAY_ASSERT(play, contacts_open(&play->read, feed, side, NULL, true, &iter) == OK);
+    PLAY_ASSERT(play, contacts_open(&play->read, feed, side, NULL, &iter) == OK);
     for (; contacts_next(&iter, &contact) == 1; count++, before = contact.id) {
         PLAY_ASSERT(play, pair_compare(&before, &contact.id) < 0);
         const struct ref *source = side == CONTACTS_MADE ? feed : &contact.id;
@@ -117,38 +116,4 @@ Test(view_contacts, are_those_of_a_loop)
     PLAY_ASSERT(&play, check_all(&play) > 10);
     corpus_stop(&play.served);
     corpus_free(&play.corpus);
-}
-
-/* A register of each state remembers one message, so what is left of a state that was said twice shows after a rebuild only. */
-Test(view_contacts, a_deleted_message_decides_no_more)
-{
-    static const char *const texts[] = {
-        "{\"key\":\"%AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256\",\"value\":{\"author\":"
-        "\"@AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.ed25519\",\"content\":{\"type\":\"contact\",\"contact\":"
-        "\"@AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.ed25519\",\"following\":true}}}",
-        "{\"key\":\"%AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256\",\"value\":{\"author\":"
-        "\"@AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.ed25519\",\"content\":{\"type\":\"contact\",\"contact\":"
-        "\"@AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.ed25519\",\"blocking\":true}}}",
-    };
-    struct corpus_flume served;
-    struct flume_read read;
-    struct contact contact;
-    struct ref source, dest;
-    corpus_serve_texts(texts, 2, &served);
-    cr_assert(ref_try("@AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.ed25519", 53, &source));
-    cr_assert(ref_try("@AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.ed25519", 53, &dest));
-    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
-    cr_assert_eq(contacts_get(&read, &source, &dest, &contact), 1);
-    cr_assert_eq(contact.state, CONTACT_BLOCKS);
-    flume_read_end(&read);
-    corpus_delete(&served, contact.seq);
-    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
-    cr_assert_eq(contacts_get(&read, &source, &dest, &contact), 1);
-    cr_assert_eq(contact.state, CONTACT_FOLLOWS);
-    flume_read_end(&read);
-    corpus_delete(&served, 0);
-    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
-    cr_assert_eq(contacts_get(&read, &source, &dest, &contact), 0);
-    flume_read_end(&read);
-    corpus_stop(&served);
 }

@@ -5,7 +5,7 @@
 #include "store/json.h"
 #include "tests/support/corpus.h"
 #include "views/view_record.h"
-#include "views/view_votes.h"
+#include "views/votes.h"
 
 #define RECORDS 600
 
@@ -31,23 +31,23 @@ static int64_t last_vote(const struct corpus *corpus, const struct ref *author, 
 static size_t check_target(const struct corpus *corpus, const struct flume_read *read, const struct ref *target,
                            unsigned long long seed)
 {
-    struct votes_iter iter;
-    struct vote vote;
-    size_t given = 0, expected = 0;
-    cr_assert_eq(votes_open(read, target, NULL, &iter), OK);
-    for (; votes_next(&iter, &vote) == 1; given++)
-        cr_assert_eq(vote.seq, last_vote(corpus, &vote.author, target), "SLUICE_TEST_SEED=%llu", seed);
-    votes_close(&iter);
+    struct said_list votes;
+    size_t expected = 0;
+    cr_assert_eq(votes_read(read, target, &votes), OK);
+    for (size_t i = 0; i < votes.count; i++)
+        cr_assert_eq(votes.items[i].seq, last_vote(corpus, &votes.items[i].author, target), "SLUICE_TEST_SEED=%llu",
+                     seed);
     for (unsigned n = 0; n < CORPUS_AUTHORS; n++) {
         struct ref author;
         corpus_ref(REF_FEED, n, &author);
         expected += last_vote(corpus, &author, target) != SEQ_EMPTY;
     }
-    cr_assert_eq(given, expected, "SLUICE_TEST_SEED=%llu", seed);
-    return given;
+    cr_assert_eq(votes.count, expected, "SLUICE_TEST_SEED=%llu", seed);
+    said_free(&votes);
+    return expected;
 }
 
-Test(view_votes, are_those_of_a_loop)
+Test(votes, are_those_of_a_loop)
 {
     struct dice dice = dice_make();
     struct corpus corpus;
@@ -70,7 +70,7 @@ Test(view_votes, are_those_of_a_loop)
     corpus_free(&corpus);
 }
 
-Test(view_votes, a_deleted_vote_is_not_given)
+Test(votes, a_deleted_vote_is_not_given)
 {
     static const char *const texts[] = {
         "{\"key\":\"%AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256\",\"value\":{\"author\":"
@@ -79,19 +79,22 @@ Test(view_votes, a_deleted_vote_is_not_given)
     };
     struct corpus_flume served;
     struct flume_read read;
-    struct votes_iter iter;
+    struct said_list votes;
     struct vote vote;
     struct ref target;
     corpus_serve_texts(texts, 1, &served);
     cr_assert(ref_try("%AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256", 52, &target));
-    for (int expected = 1; expected >= 0; expected--) {
-        cr_assert_eq(flume_read_begin(served.flume, &read), OK);
-        cr_assert_eq(votes_open(&read, &target, NULL, &iter), OK);
-        cr_assert_eq(votes_next(&iter, &vote), expected);
-        if (expected == 1) cr_assert(vote.value > 0.9 && slice_equal(vote.expression, SLICE_LITERAL("\"Like\"")));
-        votes_close(&iter);
-        flume_read_end(&read);
-        if (expected == 1) corpus_delete(&served, 0);
-    }
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    cr_assert_eq(votes_read(&read, &target, &votes), OK);
+    cr_assert_eq(votes.count, 1);
+    cr_assert_eq(vote_read(read.log, &votes.items[0], &vote), 1);
+    cr_assert(vote.value > 0.9 && slice_equal(vote.expression, SLICE_LITERAL("\"Like\"")));
+    corpus_delete(&served, 0);
+    cr_assert_eq(vote_read(read.log, &votes.items[0], &vote), 0);
+    said_free(&votes);
+    cr_assert_eq(votes_read(&read, &target, &votes), OK);
+    cr_assert_eq(votes.count, 0);
+    said_free(&votes);
+    flume_read_end(&read);
     corpus_stop(&served);
 }
