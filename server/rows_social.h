@@ -33,6 +33,10 @@ struct votes_params {
 };
 int rows_votes_open(struct server *server, const struct votes_params *params, struct rows **ret_rows);
 
+/* GET /channels/{name}/subscribers: one row a subscriber, ordered by id. `after`: kind REF_NONE = from the first on. ERR_ARG. */
+int rows_subscribers_open(struct server *server, struct slice channel, const struct ref *after, int64_t limit,
+                          struct rows **ret_rows);
+
 /* "key":…,"seq":…,"timestamp":… of a record that a row is made from; `scratch` is overwritten. ERR_DELETED. */
 int rows_put_source(struct log *log, int64_t seq, struct message *scratch, struct buf *out);
 

@@ -3,18 +3,53 @@
 
 #include "server/rows_views.h"
 #include "server/text.h"
+#include "views/view_channels.h"
 #include "views/view_types.h"
 
 /* A name is a string of a message. */
 #define TYPE_NAME_MAX ((size_t)1 << 20)
 
+/* What is counted by name. */
+struct names_kind {
+    const char *member, *label; /* of the page, of the name in a row */
+    uint32_t views;
+    /* The first name after `after`: 1 with the name appended, 0 = no more, <0 error. */
+    int (*next)(const struct flume_read *read, struct slice after, struct buf *name, uint64_t *ret_count,
+                int64_t *ret_seq);
+};
+
 /* One row is held ahead, so that the last one is known to be the last. */
 struct rows_types {
     struct rows rows;
+    const struct names_kind *kind;
     struct buf name, ahead;
-    struct type_count count;
-    bool found; /* `ahead` and `count` hold a row */
+    uint64_t count;
+    int64_t seq;
+    bool found; /* `ahead`, `count` and `seq` hold a row */
 };
+
+static int kind_types(const struct flume_read *read, struct slice after, struct buf *name, uint64_t *ret_count,
+                      int64_t *ret_seq)
+{
+    struct type_count count = { 0, SEQ_EMPTY };
+    int found = types_next(read, after, name, &count);
+    *ret_count = count.count;
+    *ret_seq = count.seq;
+    return found;
+}
+
+static int kind_channels(const struct flume_read *read, struct slice after, struct buf *name, uint64_t *ret_count,
+                         int64_t *ret_seq)
+{
+    struct channel_count count = { 0, SEQ_EMPTY };
+    int found = channels_next(read, after, name, &count);
+    *ret_count = count.count;
+    *ret_seq = count.seq;
+    return found;
+}
+
+static const struct names_kind types_kind = { "types", "type", VIEW_MASK(types), kind_types };
+static const struct names_kind channels_kind = { "channels", "channel", VIEW_MASK(channels), kind_channels };
 
 static int types_look(struct rows_types *self, struct slice after)
 {
@@ -22,7 +57,7 @@ static int types_look(struct rows_types *self, struct slice after)
     int got = flume_read_begin(self->rows.server->flume, &read);
     if (got != OK) return got;
     buf_reset(&self->ahead);
-    got = types_next(&read, after, &self->ahead, &self->count);
+    got = self->kind->next(&read, after, &self->ahead, &self->count, &self->seq);
     flume_read_end(&read);
     self->found = got == 1;
     return got < 0 ? got : OK;
@@ -33,10 +68,9 @@ static int types_row(struct rows *rows, struct buf *out)
     struct rows_types *self = (struct rows_types *)rows;
     rows->ended = !self->found;
     if (!self->found) return 0;
-    (void)buf_puts(out, "{\"type\":");
+    (void)buf_printf(out, "{\"%s\":", self->kind->label);
     (void)buf_put_json(out, self->ahead.len > 0 ? self->ahead.data : "", self->ahead.len);
-    (void)buf_printf(out, ",\"count\":%llu,\"seq\":%lld}", (unsigned long long)self->count.count,
-                     (long long)self->count.seq);
+    (void)buf_printf(out, ",\"count\":%llu,\"seq\":%lld}", (unsigned long long)self->count, (long long)self->seq);
     buf_reset(&self->name);
     if (self->ahead.len > 0) (void)buf_append(&self->name, self->ahead.data, self->ahead.len);
     if (out->err != OK || self->name.err != OK) return out->err != OK ? out->err : self->name.err;
@@ -64,19 +98,21 @@ static void types_free(struct rows *rows)
 
 static const struct rows_ops types_ops = { .next = types_row, .next_page = types_next_page, .free = types_free };
 
-int rows_types_open(struct server *server, struct slice after, int64_t limit, struct rows **ret_rows)
+static int names_open(struct server *server, const struct names_kind *kind, struct slice after, int64_t limit,
+                      struct rows **ret_rows)
 {
     struct rows_types *self = calloc(1, sizeof *self);
-    if (self == NULL) return err_set(ERR_NOMEM, "no memory to list the types");
+    if (self == NULL) return err_set(ERR_NOMEM, "no memory to list the %s", kind->member);
+    self->kind = kind;
     buf_init(&self->name, TYPE_NAME_MAX);
     buf_init(&self->ahead, TYPE_NAME_MAX);
     self->rows = (struct rows){
         .ops = &types_ops,
         .server = server,
-        .member = "types",
+        .member = kind->member,
         .limit = limit,
-        .views = VIEW_MASK(types),
-        .since = flume_since(server->flume, VIEW_MASK(types)),
+        .views = kind->views,
+        .since = flume_since(server->flume, kind->views),
         .cursor = SEQ_EMPTY,
     };
     int err = types_look(self, after);
@@ -86,4 +122,14 @@ int rows_types_open(struct server *server, struct slice after, int64_t limit, st
     }
     *ret_rows = &self->rows;
     return OK;
+}
+
+int rows_types_open(struct server *server, struct slice after, int64_t limit, struct rows **ret_rows)
+{
+    return names_open(server, &types_kind, after, limit, ret_rows);
+}
+
+int rows_channels_open(struct server *server, struct slice after, int64_t limit, struct rows **ret_rows)
+{
+    return names_open(server, &channels_kind, after, limit, ret_rows);
 }

@@ -35,6 +35,9 @@ int rows_links_open(struct server *server, const struct links_params *params, st
 /* GET /types: after `after` (NULL data = from the start) in byte order. */
 int rows_types_open(struct server *server, struct slice after, int64_t limit, struct rows **ret_rows);
 
+/* GET /channels: as above. */
+int rows_channels_open(struct server *server, struct slice after, int64_t limit, struct rows **ret_rows);
+
 /* "timestamp":T of the record as it got here, null if it has none. */
 void rows_put_received(struct buf *out, const struct message *message);
 

@@ -1,6 +1,5 @@
 #include "views/channel_name.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define SIGMA 0x03A3
@@ -129,12 +128,29 @@ static size_t channel_encode(uint32_t c, char *out)
     return need;
 }
 
-/* ECMAScript's \s and the punctuation that is left out. */
+/* ECMAScript's \s. */
+static bool channel_space(uint32_t c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r') || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+           c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000 || c == 0xFEFF;
+}
+
+/* What is left out of a name. */
 static bool channel_drops(uint32_t c)
 {
-    if (c < 0x80) return c != 0 && strchr("\t\n\v\f\r ,.?!<>()[]\"#", (int)c) != NULL;
-    return c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-           c == 0x205F || c == 0x3000 || c == 0xFEFF;
+    return channel_space(c) || (c != 0 && c < 0x80 && strchr(",.?!<>()[]\"#", (int)c) != NULL);
+}
+
+bool channel_tagged(const char *text, size_t len)
+{
+    size_t units = 1;
+    if (len < 2 || text[0] != '#') return false;
+    for (size_t at = 1; at < len;) {
+        uint32_t c = channel_decode(text, len, &at);
+        units += c >= 0x10000 ? 2 : 1;
+        if (c == '#' || channel_space(c) || units >= CHANNEL_UNITS_MAX) return false;
+    }
+    return true;
 }
 
 /* Letters with a case, near enough to tell a sigma at the end of a word. */

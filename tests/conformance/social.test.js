@@ -10,6 +10,7 @@ const Flume = require('flumedb')
 const Offset = require('flumelog-offset')
 const codec = require('flumecodec')
 const friends = require('ssb-friends')
+const { normalizeChannel } = require('ssb-ref')
 const { Server, folder, generate } = require('../support/sluice')
 const { frames } = require('../support/offset_log')
 const { makeRandom } = require('../support/random')
@@ -41,12 +42,25 @@ function voteOf(random, targets) {
   return { type: 'vote', vote }
 }
 
+const spellings = ['solarpunk', '#Solarpunk', 'Solar Punk', 'ÅÄÖ', 'åäö', 'ssb', '', 7, null]
+
+function subscriptionOf(random) {
+  return { type: 'channel', channel: random.pick(spellings), subscribed: random.pick([true, true, true, false, 1, 0, 'yes', null]) }
+}
+
+function tagged(random) {
+  const link = random.pick(['#solarpunk', '#SolarPunk', '#new tag', '##', '#', '#ssb', '#caf\u00e9', '#' + 'x'.repeat(28), '#' + 'x'.repeat(29), '#a\u00a0b', 'say "#ssb" \\'])
+  return { type: 'post', text: 'a "#quoted" tag', mentions: [{ link }, { '#key': 1, link: '#ssb' }].slice(0, 1 + random.below(2)), channel: random.pick(spellings) }
+}
+
+const kinds = [contactOf, contactOf, contactOf, voteOf, voteOf, subscriptionOf, tagged]
+
 function logLines(seed, random) {
   const lines = generate(300, '--quirks', '--seed', String(seed), '--authors', '12')
   const keys = lines.map((line) => { try { return JSON.parse(line).key } catch { return null } }).filter((key) => typeof key === 'string' && /^%.{43}=\.sha256$/.test(key))
   const targets = [...keys.slice(0, 12), feedOf(1), '&' + hash('blob') + '.sha256']
-  for (let i = 0; i < 1500; i++) {
-    const content = random.chance(60) ? contactOf(random) : voteOf(random, targets)
+  for (let i = 0; i < 2000; i++) {
+    const content = random.pick(kinds)(random, targets)
     const record = { key: '%' + hash(`${seed} ${i}`) + '.sha256', value: { previous: null, author: feedOf(random.below(AUTHORS)), sequence: 1, timestamp: 1e12 + i, hash: 'sha256', content, signature: '' }, timestamp: 1e12 + i + 0.5 }
     lines.splice(random.below(lines.length), 0, JSON.stringify(record))
   }
@@ -174,6 +188,39 @@ const checks = {
     assert.deepStrictEqual((await server.get(`/graph?from=${escape(feeds[0])}&hops=0`)).feeds, [{ id: feeds[0], hops: 0 }])
   },
 
+  async 'channels and their subscribers against a loop'({ server, messages }) {
+    const names = ({ value: { content } }) => {
+      const found = new Set(typeof content.channel === 'string' ? [normalizeChannel(content.channel)] : [])
+      const walk = (value) => {
+        if (typeof value === 'string' && value.length < 30 && /^#[^\s#]+$/.test(value)) found.add(normalizeChannel(value.slice(1)))
+        if (value !== null && typeof value === 'object') Object.values(value).forEach(walk)
+      }
+      walk(content)
+      found.delete(null)
+      return found
+    }
+    const counts = new Map()
+    for (const message of messages) for (const name of names(message)) counts.set(name, (counts.get(name) || 0) + 1)
+    const expected = [...counts].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+    const rows = await server.pages('/channels?limit=3', 'channels')
+    assert.deepStrictEqual(rows.map(({ channel, count }) => [channel, count]), expected)
+    assert.ok(expected.length > 8)
+    let people = 0
+    for (const [channel, count] of expected) {
+      // What was cut out of an id may, with the rest of the path, look like one again.
+      if (/^[%@&]/.test(channel)) continue
+      const said = lastWords(messages, ({ value: { content } }) => content.type === 'channel' && typeof content.channel === 'string' && normalizeChannel(content.channel) === channel ? channel : null)
+      const subscribed = [...(said.get(channel) || new Map())].filter(([, message]) => message.value.content.subscribed).sort(([a], [b]) => byId(a, b))
+      const answer = await server.get('/channels/' + escape(channel.toUpperCase().toLowerCase() === channel ? '#' + channel.toUpperCase() : channel))
+      const row = rows.find((one) => one.channel === channel)
+      assert.deepStrictEqual(answer, { channel, count, seq: row.seq, subscribers: subscribed.length, since: answer.since })
+      const subscribers = await server.pages(`/channels/${escape(channel)}/subscribers?limit=4`, 'subscribers')
+      assert.deepStrictEqual(subscribers.map(({ id, key, timestamp }) => [id, key, timestamp]), subscribed.map(([id, { key, timestamp }]) => [id, key, timestamp]))
+      people += subscribed.length
+    }
+    assert.ok(people > 20, `${people} subscribers`)
+  },
+
   async 'votes against a loop'({ server, messages, targets }) {
     const words = lastWords(messages, ({ value: { content } }) =>
       content.type === 'vote' && content.vote !== null && typeof content.vote === 'object' && isRef(content.vote.link) ? content.vote.link : null)
@@ -216,6 +263,9 @@ test('what is asked wrongly is told so', async (t) => {
   assert.strictEqual(await status(`/contacts/${feed}/enemies`), 404)
   assert.strictEqual(await status(`/contacts/${escape('%' + hash('x') + '.sha256')}`), 400)
   assert.strictEqual(await status('/votes/nothing'), 400)
+  assert.strictEqual(await status('/channels/%23'), 400)
+  assert.strictEqual(await status('/channels/%23/subscribers'), 400)
+  assert.deepStrictEqual(await server.get('/channels/Nowhere'), { channel: 'nowhere', count: 0, seq: -1, subscribers: 0, since: -1 })
   assert.strictEqual(await status(`/votes/${feed}?gt=${escape('&' + hash('x') + '.sha256')}`), 400)
   assert.deepStrictEqual(await server.get(`/votes/${feed}`), { id: feeds[0], count: 0, expressions: {}, votes: [], since: -1, next: null })
   assert.deepStrictEqual(await server.get(`/graph?from=${feed}`), { feeds: [{ id: feeds[0], hops: 0 }], since: -1, next: null })

@@ -55,7 +55,8 @@ function read(lines, seqs) {
       author: isFeed(value.author) ? value.author : null,
       private: typeof value.content === 'string',
       received: isObject(record) && typeof record.timestamp === 'number' ? record.timestamp : null,
-      links: linksOf(content)
+      links: linksOf(content),
+      channels: channelsOf(content)
     }
   })
 }
@@ -72,6 +73,18 @@ function linksOf(content) {
   }
   walk(content, '', undefined)
   return links
+}
+
+// content.channel, and every string that is a hashtag, as npm ssb-backlinks has it.
+function channelsOf(content) {
+  const channels = new Set(typeof content.channel === 'string' ? [ssbRef.normalizeChannel(content.channel)] : [])
+  const walk = (value) => {
+    if (typeof value === 'string' && value.length < 30 && /^#[^\s#]+$/.test(value)) channels.add(ssbRef.normalizeChannel(value.slice(1)))
+    if (value !== null && typeof value === 'object') Object.values(value).forEach(walk)
+  }
+  walk(content)
+  channels.delete(null)
+  return channels
 }
 
 const linkRows = (messages) => messages.flatMap(({ links, value, key, seq, received }) =>
@@ -279,10 +292,9 @@ const checks = {
   },
 
   async 'channels against ssb-ref'({ server, all, random }) {
-    const nameOf = ({ content }) => typeof content.channel === 'string' ? ssbRef.normalizeChannel(content.channel) : null
-    const spellings = [...new Set(all.map(({ content }) => content.channel).filter((c) => typeof c === 'string' && canSend(c)))]
+    const spellings = [...new Set(all.flatMap(({ content, channels }) => [content.channel, ...channels]).filter((c) => typeof c === 'string' && canSend(c)))]
     assert.ok(spellings.length > 20)
-    let unlike = 0
+    let unlike = 0, tagged = 0
     for (const spelling of spellings) {
       const name = ssbRef.normalizeChannel(spelling)
       if (name === null) {
@@ -290,11 +302,13 @@ const checks = {
         continue
       }
       if (name !== spelling) unlike++
-      const wanted = all.filter((m) => nameOf(m) === name).map(shownAs)
+      const wanted = all.filter((m) => m.channels.has(name)).map(shownAs)
+      tagged += all.filter((m) => m.channels.has(name) && ssbRef.normalizeChannel(m.content.channel) !== name).length
       const asked = random.chance(50) ? spelling : random.chance(50) ? '#' + name : name.toUpperCase().toLowerCase() === name ? name.toUpperCase() : name
       await samePages(server, '/log?channel=' + escape(asked), 'messages', wanted, [1000])
     }
     assert.ok(unlike > 3)
+    assert.ok(tagged > 0)
   },
 
   async 'messages by id'({ server, messages, random }) {
@@ -319,7 +333,7 @@ const checks = {
       author: { pick: (m) => m.author, keep: (m, v) => m.author === v },
       type: { pick: (m) => m.content.type, keep: (m, v) => m.content.type === v },
       root: { pick: (m) => isMessage(m.content.root) ? m.content.root : undefined, keep: (m, v) => m.content.root === v },
-      channel: { pick: (m) => m.content.channel, keep: (m, v) => typeof m.content.channel === 'string' && ssbRef.normalizeChannel(m.content.channel) === ssbRef.normalizeChannel(v) },
+      channel: { pick: (m) => m.content.channel, keep: (m, v) => m.channels.has(ssbRef.normalizeChannel(v)) },
       dest: { pick: (m) => m.links.length > 0 ? random.pick(m.links).dest : random.pick(dests), keep: (m, v) => m.links.some((link) => link.dest === v) },
       private: { pick: () => random.pick(['true', 'false']), keep: (m, v) => m.private === (v === 'true') }
     }

@@ -1,0 +1,24 @@
+/* View "channels": the channels of a message, their names made equal (channel_name.h): content.channel, and hashtags that its content links to
+ * (hashtag.h). Field `channel`. */
+#ifndef VIEWS_VIEW_CHANNELS_H
+#define VIEWS_VIEW_CHANNELS_H
+
+#include "views/said.h"
+
+struct channel_count {
+    uint64_t count; /* messages; those that were deleted later are counted until a rebuild */
+    int64_t seq;    /* of the newest */
+};
+
+/* Channels in byte order: the first after `after` (data NULL = from the start). 1 with its name appended to `name`, 0 = no more. */
+int channels_next(const struct flume_read *read, struct slice after, struct buf *name, struct channel_count *ret_count);
+
+/* One channel, by its name as a query has it: 1, 0 = no message is in it, ERR_ARG = no channel can be called that. Its name made equal is appended. */
+int channels_get(const struct flume_read *read, struct slice asked, struct buf *name, struct channel_count *ret_count);
+
+#define CHANNELS_VIEWS (VIEW_MASK(channels) | VIEW_MASK(types))
+
+/* Who is subscribed to it, by messages {"type":"channel","channel":NAME,"subscribed":true}; of each author the last one in the log counts. */
+int channels_subscribers(const struct flume_read *read, struct slice asked, struct said_list *ret_subscribers);
+
+#endif
