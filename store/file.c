@@ -32,6 +32,7 @@ static void info_of_stat(const struct stat *st, struct file_info *ret_info)
         .dev = st->st_dev,
         .ino = st->st_ino,
         .mtime = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+        .ctime = (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec,
         .regular = S_ISREG(st->st_mode),
     };
 }

@@ -13,6 +13,7 @@ struct file_info {
     uint64_t dev;
     uint64_t ino;
     int64_t mtime; /* nanoseconds */
+    int64_t ctime; /* nanoseconds; moves also when the file is renamed or loses a name */
     bool regular;
 };
 

@@ -6,11 +6,21 @@
 
 #define PATH_CHECK_MS 1000
 
+/* Two changes of a file may get the same time where clocks tick slowly: this long after one, the next gets another. */
+#define TICK_NS INT64_C(100000000)
+
 static int64_t now_ms(void)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool ctime_settled(const struct file_info *info)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - info->ctime > TICK_NS;
 }
 
 /* Is the file at the path still the one that is open? While it grows, it is asked for once a second only. */
@@ -19,6 +29,7 @@ static int follow_check_path(struct log_offset *log, const struct file_info *now
     int64_t ms = now_ms();
     if (now->size > log->seen.size && ms - log->path_checked < PATH_CHECK_MS) return OK;
     log->path_checked = ms;
+    log->path_settled = ctime_settled(now);
     struct file_info there;
     int err = file_stat_path(log->path, &there);
     if (err == ERR_NOFILE) return offset_changed_mark(log, CHANGED_REPLACED);
@@ -86,7 +97,10 @@ static int refresh_locked(struct log_offset *log)
     if (now.size < atomic_load(&log->end)) return offset_changed_mark(log, CHANGED_SHRUNK);
     err = follow_check_path(log, &now);
     if (err != OK) return err;
-    if (now.size == log->seen.size && now.mtime == log->seen.mtime) return 0;
+    if (now.size == log->seen.size && now.mtime == log->seen.mtime) {
+        log->seen.ctime = now.ctime;
+        return 0;
+    }
     file_window_init(&log->window, log->fd, log->path, now.size, false);
     int width;
     err = follow_width(log, &width);
@@ -99,12 +113,26 @@ static int refresh_locked(struct log_offset *log)
     return moved;
 }
 
+/* Nothing was done to the file since the last look. The path itself needs a look now and then all the same: a folder above may
+ * have got another name. */
+static bool follow_quiet(const struct log_offset *log, const struct file_info *now)
+{
+    const struct file_info *seen = &log->seen;
+    return now->size == seen->size && now->mtime == seen->mtime && now->ctime == seen->ctime && log->path_settled &&
+           now_ms() - log->path_checked < PATH_CHECK_MS;
+}
+
+/* Every request that wants to be fresh comes here: most of the time it costs one fstat, made without the lock. */
 int offset_refresh(struct log *base)
 {
     struct log_offset *log = offset_of(base);
-    if (!log->follow) return offset_changed_check(log);
+    struct file_info now;
+    int err = offset_changed_check(log);
+    if (!log->follow || err != OK) return err;
+    err = file_stat(log->fd, log->path, &now);
+    if (err != OK) return err;
     (void)pthread_mutex_lock(&log->mutex);
-    int moved = refresh_locked(log);
+    int moved = follow_quiet(log, &now) ? 0 : refresh_locked(log);
     (void)pthread_mutex_unlock(&log->mutex);
     return moved;
 }

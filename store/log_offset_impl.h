@@ -59,6 +59,7 @@ struct log_offset {
     pthread_mutex_t mutex;
     struct file_info seen; /* the file as of the last refresh that read it */
     int64_t path_checked;  /* milliseconds, monotonic */
+    bool path_settled;     /* another file at the path would show in the ctime of this one */
     struct file_window window;
 };
 

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/err.h"
@@ -418,6 +419,39 @@ Test(log_offset, a_followed_file_that_is_replaced_or_removed_has_changed)
     cr_assert_eq(rename(other, path), 0);
     expect_changed(log, "replaced");
     log = open_log(true, LOG_CODEC_AUTO);
+    (void)remove(path);
+    expect_changed(log, "removed");
+}
+
+/* How long ago the file was changed last; a tick of the file system's clock is far shorter than what it is compared with. */
+static double changed_ago(void)
+{
+    struct stat st;
+    struct timespec now;
+    cr_assert_eq(stat(path, &st), 0);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (double)(now.tv_sec - st.st_ctim.tv_sec) + (double)(now.tv_nsec - st.st_ctim.tv_nsec) / 1e9;
+}
+
+/* Of a file at rest the path is not looked at each time: that it lost its name must show all the same. */
+Test(log_offset, a_followed_file_at_rest_is_seen_to_be_replaced_or_removed_at_once)
+{
+    char other[SCRATCH_PATH];
+    scratch_path(folder, "other", other);
+    use_fixture("offset-v3-53.log");
+    (void)rename(path, other);
+    use_fixture("offset-v3-53.log");
+    struct log *log = open_log(true, LOG_CODEC_AUTO);
+    while (changed_ago() < 0.2)
+        cr_assert_eq(log_refresh(log), 0);
+    cr_assert_eq(log_refresh(log), 0);
+    cr_assert_eq(rename(other, path), 0);
+    expect_changed(log, "replaced");
+
+    log = open_log(true, LOG_CODEC_AUTO);
+    while (changed_ago() < 0.2)
+        cr_assert_eq(log_refresh(log), 0);
+    cr_assert_eq(log_refresh(log), 0);
     (void)remove(path);
     expect_changed(log, "removed");
 }
