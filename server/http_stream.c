@@ -6,25 +6,24 @@
 #include "server/http_internal.h"
 #include "server/rows.h"
 
-#define STREAM_BYTES ((size_t)32 << 10) /* rows are collected up to this before they are handed on */
-#define STREAM_BLOCK ((size_t)32 << 10)
+#define STREAM_BLOCK ((size_t)64 << 10) /* the most that is sent at once; the memory of a connection may allow less */
 #define STREAM_KEEP ((size_t)128 << 10) /* a buffer that one huge row made larger is not kept */
 #define STREAM_ROW_MAX ((size_t)64 << 20)
 
-static bool stream_has_bytes(const struct exchange *exchange)
+static size_t stream_bytes(const struct exchange *exchange)
 {
-    return exchange->out_at < exchange->out.len;
+    return exchange->out.len - exchange->out_at;
 }
 
 static size_t stream_give(struct exchange *exchange, char *to, size_t max)
 {
-    size_t len = exchange->out.len - exchange->out_at;
+    size_t len = stream_bytes(exchange);
     if (len > max) len = max;
     memcpy(to, exchange->out.data + exchange->out_at, len);
     exchange->out_at += len;
     exchange->last_ms = flume_now_ms();
-    exchange->http->server->metrics.http_bytes += (int64_t)len;
-    if (!stream_has_bytes(exchange)) {
+    atomic_fetch_add_explicit(&exchange->http->server->metrics.http_bytes, (int64_t)len, memory_order_relaxed);
+    if (stream_bytes(exchange) == 0) {
         exchange->out_at = 0;
         buf_reset(&exchange->out);
         if (exchange->out.cap > STREAM_KEEP) buf_free(&exchange->out);
@@ -32,16 +31,27 @@ static size_t stream_give(struct exchange *exchange, char *to, size_t max)
     return len;
 }
 
-/* Collects rows. What rows_next answered last; an error ends the stream with a frame that says so. */
-static int stream_fill(struct exchange *exchange)
+/* What was not given goes to the front: less than a row. */
+static void stream_compact(struct exchange *exchange)
+{
+    size_t len = stream_bytes(exchange);
+    if (exchange->out_at == 0) return;
+    memmove(exchange->out.data, exchange->out.data + exchange->out_at, len);
+    exchange->out.len = len;
+    exchange->out_at = 0;
+}
+
+/* Collects rows until there are `want` bytes, so that nothing but full blocks is sent while there is more. An error ends the
+ * stream with a frame that says so. */
+static void stream_fill(struct exchange *exchange, size_t want)
 {
     struct rows *rows = exchange->reply.stream;
     int got = 1;
-    while (got == 1 && exchange->out.len < STREAM_BYTES)
+    stream_compact(exchange);
+    while (got == 1 && exchange->out.len < want)
         got = rows_next_framed(rows, exchange->reply.format, &exchange->out);
     if (got < 0) (void)rows_error_framed(got, exchange->reply.format, &exchange->out);
     if (got < 0 || (got == 0 && (rows->ended || !rows->live))) exchange->finished = true;
-    return got;
 }
 
 static bool stream_silent(const struct exchange *exchange, int64_t now_ms)
@@ -84,15 +94,15 @@ static ssize_t stream_read(void *cls, uint64_t at, char *to, size_t max)
     struct exchange *exchange = cls;
     (void)at;
     for (;;) {
-        if (stream_has_bytes(exchange)) return (ssize_t)stream_give(exchange, to, max);
+        bool stopping = false, ending = false;
+        if (!exchange->finished && stream_bytes(exchange) < max) {
+            stream_look(exchange, &stopping, &ending);
+            /* the client must be able to tell a stream that was cut from one that ended */
+            if (ending) return MHD_CONTENT_READER_END_WITH_ERROR;
+            stream_fill(exchange, max < STREAM_BLOCK ? max : STREAM_BLOCK);
+        }
+        if (stream_bytes(exchange) > 0) return (ssize_t)stream_give(exchange, to, max);
         if (exchange->finished) return MHD_CONTENT_READER_END_OF_STREAM;
-        bool stopping, ending;
-        stream_look(exchange, &stopping, &ending);
-        /* the client must be able to tell a stream that was cut from one that ended */
-        if (ending) return MHD_CONTENT_READER_END_WITH_ERROR;
-        int got = stream_fill(exchange);
-        if (got != 0 || exchange->finished) continue;
-        if (stream_has_bytes(exchange)) continue;
         if (stopping)
             exchange->finished = true;
         else if (stream_silent(exchange, flume_now_ms()))

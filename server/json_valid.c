@@ -8,204 +8,224 @@
 #include "store/err.h"
 #include "store/json.h"
 
-/* A place in the text. `open` has one bit for each open bracket: set = object. */
-struct check {
-    const unsigned char *at, *end;
-    size_t depth;
-    uint64_t open[JSON_DEPTH_MAX / 64];
-};
+/* Everything below passes over one thing at `p`: it answers where that ends, NULL if it is not there. A place stays in a register that
+ * way, and this is the loop that the first showing of a record is made of. */
+typedef unsigned char byte;
 
-static void check_space(struct check *check)
+static inline const byte *pass_space(const byte *p, const byte *end, bool *ret_lines)
 {
-    while (check->at < check->end &&
-           (*check->at == ' ' || *check->at == '\n' || *check->at == '\r' || *check->at == '\t'))
-        check->at++;
+    for (; p < end && *p <= ' '; p++) {
+        if (*p == '\n' || *p == '\r')
+            *ret_lines = true;
+        else if (*p != ' ' && *p != '\t')
+            break;
+    }
+    return p;
 }
 
-static bool check_char(struct check *check, unsigned char c)
-{
-    if (check->at >= check->end || *check->at != c) return false;
-    check->at++;
-    return true;
-}
-
-static bool check_word(struct check *check, const char *word)
+static const byte *pass_word(const byte *p, const byte *end, const char *word)
 {
     size_t len = strlen(word);
-    if ((size_t)(check->end - check->at) < len || memcmp(check->at, word, len) != 0) return false;
-    check->at += len;
-    return true;
+    return (size_t)(end - p) >= len && memcmp(p, word, len) == 0 ? p + len : NULL;
 }
 
-static bool check_digits(struct check *check)
+static inline const byte *pass_digits(const byte *p, const byte *end)
 {
-    const unsigned char *start = check->at;
-    while (check->at < check->end && *check->at >= '0' && *check->at <= '9')
-        check->at++;
-    return check->at > start;
+    const byte *start = p;
+    while (p < end && *p >= '0' && *p <= '9')
+        p++;
+    return p > start ? p : NULL;
 }
 
-static bool check_number(struct check *check)
+static const byte *pass_exponent(const byte *p, const byte *end)
 {
-    (void)check_char(check, '-');
-    if (!check_char(check, '0') && !check_digits(check)) return false;
-    if (check_char(check, '.') && !check_digits(check)) return false;
-    if (!check_char(check, 'e') && !check_char(check, 'E')) return true;
-    if (!check_char(check, '+')) (void)check_char(check, '-');
-    return check_digits(check);
+    if (p == end || (*p | 32) != 'e') return p;
+    p++;
+    if (p < end && (*p == '+' || *p == '-')) p++;
+    return pass_digits(p, end);
+}
+
+static const byte *pass_number(const byte *p, const byte *end)
+{
+    if (p < end && *p == '-') p++;
+    if (p < end && *p == '0')
+        p++;
+    else
+        p = pass_digits(p, end);
+    if (p != NULL && p < end && *p == '.') p = pass_digits(p + 1, end);
+    return p == NULL ? NULL : pass_exponent(p, end);
 }
 
 /* One character above ASCII: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static bool check_utf8(struct check *check)
+static const byte *pass_utf8(const byte *p, const byte *end)
 {
-    const unsigned char *p = check->at;
-    size_t left = (size_t)(check->end - p);
+    size_t left = (size_t)(end - p);
     size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || left < len) return false;
-    unsigned char low = 0x80, high = 0xbf;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || left < len) return NULL;
+    byte low = 0x80, high = 0xbf;
     if (p[0] == 0xe0) low = 0xa0;
     if (p[0] == 0xed) high = 0x9f;
     if (p[0] == 0xf0) low = 0x90;
     if (p[0] == 0xf4) high = 0x8f;
-    if (p[1] < low || p[1] > high) return false;
+    if (p[1] < low || p[1] > high) return NULL;
     for (size_t i = 2; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80) return false;
-    check->at += len;
-    return true;
+        if ((p[i] & 0xc0) != 0x80) return NULL;
+    return p + len;
 }
 
-static bool check_escape(struct check *check)
+static const byte *pass_escape(const byte *p, const byte *end)
 {
-    check->at++;
-    if (check->at >= check->end) return false;
-    unsigned char c = *check->at++;
-    if (c != 'u') return c != '\0' && strchr("\"\\/bfnrt", c) != NULL;
-    for (int i = 0; i < 4; i++, check->at++) {
-        if (check->at >= check->end) return false;
-        unsigned char hex = *check->at;
+    if (end - p < 2) return NULL;
+    byte c = p[1];
+    p += 2;
+    if (c != 'u') return c != '\0' && strchr("\"\\/bfnrt", c) != NULL ? p : NULL;
+    for (int i = 0; i < 4; i++, p++) {
+        if (p == end) return NULL;
+        byte hex = *p;
         bool digit = (hex >= '0' && hex <= '9') || (hex >= 'a' && hex <= 'f') || (hex >= 'A' && hex <= 'F');
-        if (!digit) return false;
+        if (!digit) return NULL;
     }
-    return true;
+    return p;
 }
 
-/* Passes over the characters that need no look: all but quotes, backslashes, controls and what is not ASCII. */
-static void check_plain_text(struct check *check)
+/* The characters that need no look: all but quotes, backslashes, controls and what is not ASCII. */
+static inline const byte *pass_plain_text(const byte *p, const byte *end)
 {
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' ');
-    const unsigned char *at = check->at, *end = check->end;
-    for (; end - at >= 16; at += 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)at);
+    for (; end - p >= 16; p += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
         /* as signed bytes, those from 0x80 on are below the space, too */
         __m128i hits = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, backslash)),
                                     _mm_cmplt_epi8(x, space));
         int mask = _mm_movemask_epi8(hits);
-        if (mask == 0) continue;
-        check->at = at + __builtin_ctz((unsigned)mask);
-        return;
+        if (mask != 0) return p + __builtin_ctz((unsigned)mask);
     }
-    check->at = at;
 #endif
-    while (check->at < check->end && *check->at >= 0x20 && *check->at < 0x80 && *check->at != '"' && *check->at != '\\')
-        check->at++;
+    while (p < end && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\')
+        p++;
+    return p;
 }
 
-static bool check_string(struct check *check)
+/* What follows an opening quote, up to behind the closing one. */
+static inline const byte *pass_string(const byte *p, const byte *end)
 {
-    if (!check_char(check, '"')) return false;
     for (;;) {
-        check_plain_text(check);
-        if (check->at >= check->end) return false;
-        unsigned char c = *check->at;
-        if (c == '"') {
-            check->at++;
-            return true;
-        }
-        if (c < 0x20) return false;
-        if (c == '\\' ? !check_escape(check) : !check_utf8(check)) return false;
+        p = pass_plain_text(p, end);
+        if (p == end) return NULL;
+        if (*p == '"') return p + 1;
+        if (*p < 0x20) return NULL;
+        p = *p == '\\' ? pass_escape(p, end) : pass_utf8(p, end);
+        if (p == NULL) return NULL;
     }
 }
 
-static bool check_name(struct check *check)
+/* "name": */
+static inline const byte *pass_name(const byte *p, const byte *end, bool *ret_lines)
 {
-    check_space(check);
-    if (!check_string(check)) return false;
-    check_space(check);
-    return check_char(check, ':');
+    p = pass_space(p, end, ret_lines);
+    if (p == end || *p != '"') return NULL;
+    p = pass_string(p + 1, end);
+    if (p == NULL) return NULL;
+    p = pass_space(p, end, ret_lines);
+    return p < end && *p == ':' ? p + 1 : NULL;
 }
 
-static bool check_in_object(const struct check *check)
+static const byte *pass_scalar(const byte *p, const byte *end)
 {
-    size_t bit = check->depth - 1;
-    return (check->open[bit / 64] >> (bit % 64) & 1) != 0;
+    switch (*p) {
+    case 't': return pass_word(p, end, "true");
+    case 'f': return pass_word(p, end, "false");
+    case 'n': return pass_word(p, end, "null");
+    default: return pass_number(p, end);
+    }
 }
 
-static bool check_push(struct check *check, bool object)
+/* The brackets that are open: a bit for each, set = object. */
+struct nest {
+    size_t depth;
+    uint64_t open[JSON_DEPTH_MAX / 64];
+};
+
+static bool nest_push(struct nest *nest, bool object)
 {
-    if (check->depth == JSON_DEPTH_MAX) return false;
-    uint64_t mask = UINT64_C(1) << (check->depth % 64);
-    uint64_t *word = &check->open[check->depth / 64];
-    if (check->depth % 64 == 0) *word = 0;
+    if (nest->depth == JSON_DEPTH_MAX) return false;
+    uint64_t mask = UINT64_C(1) << (nest->depth % 64);
+    uint64_t *word = &nest->open[nest->depth / 64];
+    if (nest->depth % 64 == 0) *word = 0;
     *word = object ? *word | mask : *word & ~mask;
-    check->depth++;
-    check->at++;
+    nest->depth++;
     return true;
 }
 
-/* The beginning of a value: a whole scalar, an empty bracket, or an open bracket up to its first value. *ret_whole = something ended here. */
-static bool check_begin(struct check *check, bool *ret_whole)
+static bool nest_in_object(const struct nest *nest)
 {
-    check_space(check);
-    if (check->at >= check->end) return false;
+    size_t bit = nest->depth - 1;
+    return (nest->open[bit / 64] >> (bit % 64) & 1) != 0;
+}
+
+/* The beginning of a value: a whole scalar, an empty bracket, or an open bracket up to its first value. *ret_whole =
+ * something ended here. */
+static inline const byte *pass_begin(const byte *p, const byte *end, struct nest *nest, bool *ret_whole,
+                                     bool *ret_lines)
+{
+    p = pass_space(p, end, ret_lines);
+    if (p == end) return NULL;
     *ret_whole = true;
-    unsigned char c = *check->at;
-    if (c == '"') return check_string(check);
-    if (c == 't') return check_word(check, "true");
-    if (c == 'f') return check_word(check, "false");
-    if (c == 'n') return check_word(check, "null");
-    if (c != '{' && c != '[') return check_number(check);
-    if (!check_push(check, c == '{')) return false;
-    check_space(check);
-    if (check_char(check, c == '{' ? '}' : ']')) {
-        check->depth--;
-        return true;
+    if (*p == '"') return pass_string(p + 1, end);
+    if (*p != '{' && *p != '[') return pass_scalar(p, end);
+    bool object = *p == '{';
+    if (!nest_push(nest, object)) return NULL;
+    p = pass_space(p + 1, end, ret_lines);
+    if (p < end && *p == (object ? '}' : ']')) {
+        nest->depth--;
+        return p + 1;
     }
     *ret_whole = false;
-    return c == '[' || check_name(check);
+    return object ? pass_name(p, end, ret_lines) : p;
 }
 
 /* What follows a value: closing brackets, then a comma (*ret_more) or the end of the text. */
-static bool check_end(struct check *check, bool *ret_more)
+static inline const byte *pass_end(const byte *p, const byte *end, struct nest *nest, bool *ret_more, bool *ret_lines)
 {
     for (;;) {
-        check_space(check);
+        p = pass_space(p, end, ret_lines);
         *ret_more = false;
-        if (check->depth == 0) return check->at == check->end;
-        bool object = check_in_object(check);
-        if (check_char(check, ',')) {
+        if (nest->depth == 0) return p == end ? p : NULL;
+        if (p == end) return NULL;
+        bool object = nest_in_object(nest);
+        if (*p == ',') {
             *ret_more = true;
-            return !object || check_name(check);
+            return object ? pass_name(p + 1, end, ret_lines) : p + 1;
         }
-        if (!check_char(check, object ? '}' : ']')) return false;
-        check->depth--;
+        if (*p != (object ? '}' : ']')) return NULL;
+        nest->depth--;
+        p++;
     }
+}
+
+bool json_valid_look(struct slice text, bool *ret_one_line)
+{
+    if (text.data == NULL) return false;
+    const byte *p = (const byte *)text.data, *end = p + text.len;
+    struct nest nest;
+    nest.depth = 0;
+    bool whole, more = true, lines = false;
+    while (more) {
+        p = pass_begin(p, end, &nest, &whole, &lines);
+        if (p == NULL) return false;
+        if (!whole) continue;
+        p = pass_end(p, end, &nest, &more, &lines);
+        if (p == NULL) return false;
+    }
+    *ret_one_line = !lines;
+    return true;
 }
 
 bool json_valid(struct slice text)
 {
-    if (text.data == NULL) return false;
-    struct check check;
-    check.at = (const unsigned char *)text.data;
-    check.end = check.at + text.len;
-    check.depth = 0;
-    for (;;) {
-        bool whole, more;
-        if (!check_begin(&check, &whole)) return false;
-        if (!whole) continue;
-        if (!check_end(&check, &more)) return false;
-        if (!more) return true;
-    }
+    bool one_line;
+    return json_valid_look(text, &one_line);
 }
 
 void json_one_line(struct buf *out, size_t start)

@@ -21,6 +21,7 @@
 struct plain_log {
     struct plain_log *next;
     const struct log *log;
+    const void *base; /* of `words`, for prefetching */
     _Atomic uint64_t *words;
 };
 
@@ -67,7 +68,7 @@ static struct plain_log *log_new(struct plain *plain, const struct log *log)
         free(of);
         return NULL;
     }
-    *of = (struct plain_log){ .next = atomic_load(&plain->first), .log = log, .words = words };
+    *of = (struct plain_log){ .next = atomic_load(&plain->first), .log = log, .base = words, .words = words };
     atomic_store_explicit(&plain->first, of, memory_order_release);
     return of;
 }
@@ -82,6 +83,13 @@ static struct plain_log *log_get_or_add(struct plain *plain, const struct log *l
     if (of == NULL) of = log_new(plain, log);
     (void)pthread_mutex_unlock(&plain->lock);
     return of;
+}
+
+void plain_prefetch(struct plain *plain, const struct log *log, int64_t seq)
+{
+    const struct plain_log *of = plain == NULL ? NULL : log_find(plain, log);
+    size_t word = (size_t)((uint64_t)seq / PIECE_BYTES / 64);
+    if (of != NULL && word < WORDS) __builtin_prefetch((const char *)of->base + word * sizeof *of->words);
 }
 
 /* false = the record has no bit. */

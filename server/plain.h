@@ -14,6 +14,8 @@ void plain_free(struct plain *plain); /* NULL is fine; no log that it was asked 
 
 /* false = not known, or `plain` is NULL. */
 bool plain_known(struct plain *plain, const struct log *log, const struct log_record *record);
+/* It will be asked about the record at `seq` soon: a hint. */
+void plain_prefetch(struct plain *plain, const struct log *log, int64_t seq);
 void plain_note(struct plain *plain, const struct log *log, const struct log_record *record);
 
 #endif

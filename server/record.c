@@ -78,9 +78,9 @@ int record_print(const struct log_record *record, struct buf *out)
 static bool record_is_plain(struct slice value)
 {
     static const char start[] = "{\"key\"";
+    bool one_line;
     return value.len > sizeof start && memcmp(value.data, start, sizeof start - 1) == 0 &&
-           value.data[value.len - 1] == '}' && memchr(value.data, '\n', value.len) == NULL &&
-           memchr(value.data, '\r', value.len) == NULL && json_valid(value);
+           value.data[value.len - 1] == '}' && json_valid_look(value, &one_line) && one_line;
 }
 
 int record_show(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out)

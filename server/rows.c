@@ -156,14 +156,15 @@ static bool page_limit(const struct api_request *req, struct api_reply *reply, s
 /* Appends ,"next":… and makes the Link header, if there is one more row than the page holds. */
 static int page_next(const struct api_request *req, struct api_reply *reply, struct rows *rows)
 {
-    struct buf cursor, url, more;
+    struct buf cursor, url;
     buf_init(&cursor, 4096);
     buf_init(&url, 512 << 10);
-    buf_init(&more, reply->body.max);
     int got = rows->ops->next_page(rows, &cursor);
     if (got >= 0) {
+        size_t end = reply->body.len;
         rows->ended = false;
-        got = rows->ops->next(rows, &more);
+        got = rows->ops->next(rows, &reply->body);
+        reply->body.len = end;
     }
     if (got == 1) {
         url_put(&url, req, (struct slice){ cursor.data, cursor.len });
@@ -180,7 +181,6 @@ static int page_next(const struct api_request *req, struct api_reply *reply, str
     }
     buf_free(&cursor);
     buf_free(&url);
-    buf_free(&more);
     return got < 0 ? got : OK;
 }
 

@@ -1,12 +1,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/plain.h"
 #include "server/rows_log.h"
 #include "server/rows_views.h"
 #include "views/view_feeds.h"
 
 #define FEED_BATCH 64
-#define FEED_AHEAD 4 /* records of a feed lie far from each other: so many are called for in time */
+#define FEED_AHEAD 8 /* records of a feed lie far from each other: so many are called for in time */
 
 struct rows_feed {
     struct rows rows;
@@ -30,6 +31,13 @@ static bool feed_outside(const struct rows_feed *self, int64_t sequence)
     return sequence > range->max;
 }
 
+static void feed_prefetch(const struct rows_feed *self, size_t i)
+{
+    if (i >= self->count) return;
+    log_prefetch(self->log, self->batch[i].seq);
+    plain_prefetch(self->rows.server->plain, self->log, self->batch[i].seq);
+}
+
 static int feed_fetch(struct rows_feed *self)
 {
     struct flume *flume = self->rows.server->flume;
@@ -45,8 +53,8 @@ static int feed_fetch(struct rows_feed *self)
     self->count = (size_t)got;
     self->next = 0;
     self->dry = self->count < self->batch_max;
-    for (size_t i = 0; i < FEED_AHEAD && i < self->count; i++)
-        log_prefetch(self->log, self->batch[i].seq);
+    for (size_t i = 0; i < FEED_AHEAD; i++)
+        feed_prefetch(self, i);
     return OK;
 }
 
@@ -70,7 +78,7 @@ static void feed_take(struct rows_feed *self, const struct feed_entry *entry)
     bool same = entry->sequence == self->sequence;
     self->taken = same ? self->taken + 1 : 1;
     self->sequence = entry->sequence;
-    if (self->next + FEED_AHEAD < self->count) log_prefetch(self->log, self->batch[self->next + FEED_AHEAD].seq);
+    feed_prefetch(self, self->next + FEED_AHEAD);
     self->next++;
 }
 

@@ -30,6 +30,18 @@ bool text_int(struct slice text, int64_t min, int64_t max, int64_t *ret)
     return true;
 }
 
+struct slice text_of_int(int64_t n, char room[TEXT_INT_MAX])
+{
+    size_t at = TEXT_INT_MAX;
+    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do {
+        room[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    if (n < 0) room[--at] = '-';
+    return (struct slice){ room + at, TEXT_INT_MAX - at };
+}
+
 bool text_bool(struct slice text, bool *ret)
 {
     bool is_true = text_is(text, "true");

@@ -16,6 +16,10 @@ bool text_is_nocase(struct slice text, const char *word);
 /* A decimal number without sign (but "-1" when min allows it), spaces or leading zeros. */
 bool text_int(struct slice text, int64_t min, int64_t max, int64_t *ret);
 
+/* The number in decimal, written into `room`. */
+#define TEXT_INT_MAX 20
+struct slice text_of_int(int64_t n, char room[TEXT_INT_MAX]);
+
 /* "true" and "false". */
 bool text_bool(struct slice text, bool *ret);
 
@@ -33,6 +37,9 @@ void text_put_json(struct buf *out, struct slice text);
 /* Exactly one JSON value of RFC 8259 in valid UTF-8, not deeper than JSON_DEPTH_MAX. Records come from a file that others write: what
  * is shown inside a JSON answer or a text frame has to pass here first. One pass, no allocation. */
 bool json_valid(struct slice text);
+
+/* The same; of valid text it also says whether it stands on one line. */
+bool json_valid_look(struct slice text, bool *ret_one_line);
 
 /* Appends JSON that passed json_valid on one line: newlines, which can only stand between tokens, become spaces. */
 void json_put_line(struct buf *out, struct slice text);

@@ -113,6 +113,15 @@ Test(json_valid, refuses_what_is_nested_too_deep)
     free(deep);
 }
 
+Test(json_valid, tells_whether_a_text_stands_on_one_line)
+{
+    bool one_line = false;
+    cr_expect(json_valid_look(SLICE_LITERAL("{\"a\\n\": [\t1 ]}"), &one_line) && one_line);
+    static const char *const lines[] = { "\n1", "1\r", "{\n}", "{\"a\"\n:1}", "{\"a\":\r1}", "[1\n,2]", "[1,\n2]" };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        cr_expect(json_valid_look((struct slice){ lines[i], strlen(lines[i]) }, &one_line) && !one_line, "%zu", i);
+}
+
 /* Random texts from the alphabet of JSON, judged by jansson too. */
 Test(json_valid, agrees_with_a_parser)
 {

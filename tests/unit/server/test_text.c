@@ -58,3 +58,18 @@ Test(text, json_that_is_none_becomes_null)
     cr_assert(text_is((struct slice){ out.data, out.len }, "[1, 2]nullnullnull"));
     buf_free(&out);
 }
+
+Test(text, prints_every_number)
+{
+    char room[TEXT_INT_MAX];
+    static const struct {
+        int64_t n;
+        const char *text;
+    } cases[] = { { 0, "0" },
+                  { -1, "-1" },
+                  { 1234567890, "1234567890" },
+                  { INT64_MAX, "9223372036854775807" },
+                  { INT64_MIN, "-9223372036854775808" } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_expect(text_is(text_of_int(cases[i].n, room), cases[i].text), "%s", cases[i].text);
+}
