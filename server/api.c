@@ -45,24 +45,33 @@ void api_reply_free(struct api_reply *reply)
     reply->stream = NULL;
 }
 
-int api_header_add(struct api_reply *reply, const char *name, const char *fmt, ...)
+int api_header_put(struct api_reply *reply, const char *name, struct slice value)
 {
     if (reply->header_count == API_HEADERS_MAX) return err_set(ERR_LIMIT, "header %s: too many header fields", name);
-    char text[128], *value = NULL; /* most are short, and vasprintf is slow */
+    char *copy = malloc(value.len + 1);
+    if (copy == NULL) return err_set(ERR_NOMEM, "header %s: out of memory", name);
+    if (value.len > 0) memcpy(copy, value.data, value.len);
+    copy[value.len] = '\0';
+    reply->headers[reply->header_count++] = (struct api_header){ .name = name, .value = copy };
+    return OK;
+}
+
+int api_header_add(struct api_reply *reply, const char *name, const char *fmt, ...)
+{
+    char text[128], *value = text; /* most are short, and vasprintf is slow */
     va_list args;
     va_start(args, fmt);
     int len = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    if (len >= 0 && (size_t)len < sizeof text) {
-        value = strdup(text);
-    } else if (len >= 0) {
+    if (len >= 0 && (size_t)len >= sizeof text) {
         va_start(args, fmt);
         len = vasprintf(&value, fmt, args);
         va_end(args);
     }
-    if (len < 0 || value == NULL) return err_set(ERR_NOMEM, "header %s: out of memory", name);
-    reply->headers[reply->header_count++] = (struct api_header){ .name = name, .value = value };
-    return OK;
+    if (len < 0) return err_set(ERR_NOMEM, "header %s: out of memory", name);
+    int err = api_header_put(reply, name, (struct slice){ value, (size_t)len });
+    if (value != text) free(value);
+    return err;
 }
 
 /* ---- problems ---- */

@@ -70,6 +70,7 @@ struct api_request {
     int64_t arrived_ms; /* CLOCK_MONOTONIC */
     int64_t
         fresh_seq; /* what "fresh" means for this request: the head when it arrived, or after=SEQ; SEQ_EMPTY = not asked yet */
+    bool looked;           /* the log's owner was asked during this request what he has written */
     uint64_t fresh_ticket; /* of the flume_wait that api_fresh arranged; 0 = none */
     int wait_err;          /* how the wait that was arranged ended; OK before the first */
     void (*resume)(
@@ -121,6 +122,8 @@ void api_reply_free(struct api_reply *reply);
 
 /* ---- what handlers use ---------------------------------------------------------------------------------------- */
 
+/* `name` is static text. api_header_put takes `value` as it is. */
+int api_header_put(struct api_reply *reply, const char *name, struct slice value);
 int api_header_add(struct api_reply *reply, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -153,12 +156,15 @@ int api_fresh(struct api_request *req, struct api_reply *reply, uint32_t views);
 /* Ends the wait that api_fresh arranged, with ERR_CLOSED: true = the request was not woken by it and will not be. Only while the request waits. */
 bool api_fresh_cancel(struct api_request *req);
 
+/* The log's head as of the request: asks the log's owner once. */
+int64_t api_head(struct api_request *req);
+
 /* Sluice-Since (lowest since of `views` in this answer; the log's head if 0 views), Sluice-Log-Since, ETag from both, the log's identity and the target. true = the
  * client has it already: the reply is 304 now. */
-bool api_not_modified(const struct api_request *req, struct api_reply *reply, int64_t since);
+bool api_not_modified(struct api_request *req, struct api_reply *reply, int64_t since);
 
 /* The same for an answer that depends on less than where the log stands: `state` is a hash of what it depends on. */
-bool api_not_modified_of(const struct api_request *req, struct api_reply *reply, int64_t since, uint64_t state);
+bool api_not_modified_of(struct api_request *req, struct api_reply *reply, int64_t since, uint64_t state);
 
 /* Which of JSON, NDJSON (application/x-ndjson, application/ndjson, application/jsonl) and SSE (text/event-stream) the client wants; JSON by default.
  * -1 and 406 if none of them is acceptable. */

@@ -139,6 +139,7 @@ static size_t path_id_across(struct slice rest)
     bool uri = rest.len > 4 && strncasecmp(rest.data, "ssb:", 4) == 0;
     if (!uri && (rest.len == 0 || memchr("%@&", rest.data[0], 3) == NULL)) return 0;
     size_t len = span_until(rest, '/');
+    if (len == rest.len) return 0;
     while (len <= PATH_ID_MAX) {
         struct ref ref;
         if (ref_parse_any(rest.data, len, &ref) == OK) return len;

@@ -1,11 +1,10 @@
 /* What an answer is worth: waiting until views are fresh, telling the client what it has already, and the format it
  * wants. */
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "server/api.h"
-#include "store/fnv.h"
+#include "server/text.h"
 
 /* ---- freshness ---- */
 
@@ -14,6 +13,14 @@ static void fresh_ready(void *ctx, int err)
     struct api_request *req = ctx;
     req->wait_err = err;
     req->resume(req->resume_ctx);
+}
+
+int64_t api_head(struct api_request *req)
+{
+    struct flume *flume = req->server->flume;
+    if (req->looked) return log_durable(flume_log(flume));
+    req->looked = true;
+    return flume_head(flume);
 }
 
 /* false = the reply is made. Leaves fresh_seq at what has to be reached, SEQ_EMPTY for nothing. */
@@ -31,7 +38,7 @@ static bool fresh_wanted(struct api_request *req, struct api_reply *reply)
         (void)api_problem(reply, "bad-parameter", NULL, "after and stale=ok contradict each other: give one of them");
         return false;
     }
-    if (stale == NULL) req->fresh_seq = after != SEQ_EMPTY ? after : flume_head(req->server->flume);
+    if (stale == NULL) req->fresh_seq = after != SEQ_EMPTY ? after : api_head(req);
     return true;
 }
 
@@ -55,7 +62,7 @@ int api_fresh(struct api_request *req, struct api_reply *reply, uint32_t views)
     if (!fresh_wanted(req, reply)) return -1;
     if (req->fresh_seq == SEQ_EMPTY) return API_DONE;
     if (views == 0) {
-        if (req->fresh_seq <= flume_head(req->server->flume)) return API_DONE;
+        if (req->fresh_seq <= api_head(req)) return API_DONE;
         /* No view is asked, but the log has to reach the seq: the view that every log has is as good a bell as any. */
         views = VIEW_MASK(messages);
     }
@@ -91,28 +98,63 @@ static bool etag_listed(struct slice list, const char *tag)
     return false;
 }
 
-bool api_not_modified_of(const struct api_request *req, struct api_reply *reply, int64_t since, uint64_t state)
+/* The state that an answer was made from, mixed with what was asked. */
+static uint64_t tag_mix(uint64_t hash, uint64_t word)
 {
-    const uint64_t whose[] = { log_identity(flume_log(req->server->flume)), state, req->public_only };
-    uint64_t hash = fnv_add(FNV_START, whose, sizeof whose);
-    hash = fnv_add(hash, req->accept.data != NULL ? req->accept.data : "", req->accept.len);
-    hash = fnv_add(hash, req->target.data, req->target.len);
-    char tag[24];
-    (void)snprintf(tag, sizeof tag, "\"%016llx\"", (unsigned long long)hash);
+    hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    return hash ^ hash >> 32;
+}
 
-    (void)api_header_add(reply, "Sluice-Since", "%lld", (long long)since);
-    (void)api_header_add(reply, "Sluice-Log-Since", "%lld", (long long)flume_head(req->server->flume));
-    (void)api_header_add(reply, "ETag", "W/%s", tag);
-    if (req->if_none_match.data == NULL || !etag_listed(req->if_none_match, tag)) return false;
+static uint64_t tag_mix_text(uint64_t hash, struct slice text)
+{
+    size_t at = 0;
+    for (; at + 8 <= text.len; at += 8) {
+        uint64_t word;
+        memcpy(&word, text.data + at, 8);
+        hash = tag_mix(hash, word);
+    }
+    uint64_t rest = 0;
+    if (at < text.len) memcpy(&rest, text.data + at, text.len - at);
+    return tag_mix(tag_mix(hash, rest), text.len);
+}
+
+#define TAG_LEN 20 /* W/"16 digits" */
+
+static void tag_print(uint64_t hash, char out[TAG_LEN + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    memcpy(out, "W/\"", 3);
+    for (int i = 0; i < 16; i++)
+        out[3 + i] = digits[hash >> (60 - 4 * i) & 15];
+    memcpy(out + TAG_LEN - 1, "\"", 2);
+}
+
+static void header_put_int(struct api_reply *reply, const char *name, int64_t n)
+{
+    char text[TEXT_INT_MAX];
+    (void)api_header_put(reply, name, text_of_int(n, text));
+}
+
+bool api_not_modified_of(struct api_request *req, struct api_reply *reply, int64_t since, uint64_t state)
+{
+    uint64_t hash = tag_mix(log_identity(flume_log(req->server->flume)), state);
+    hash = tag_mix(hash, req->public_only);
+    hash = tag_mix_text(tag_mix_text(hash, req->accept), req->target);
+    char tag[TAG_LEN + 1];
+    tag_print(hash, tag);
+
+    header_put_int(reply, "Sluice-Since", since);
+    header_put_int(reply, "Sluice-Log-Since", api_head(req));
+    (void)api_header_put(reply, "ETag", (struct slice){ tag, TAG_LEN });
+    if (req->if_none_match.data == NULL || !etag_listed(req->if_none_match, tag + 2)) return false;
     reply->status = 304;
     buf_reset(&reply->body);
     return true;
 }
 
-bool api_not_modified(const struct api_request *req, struct api_reply *reply, int64_t since)
+bool api_not_modified(struct api_request *req, struct api_reply *reply, int64_t since)
 {
-    const int64_t state[] = { since, flume_head(req->server->flume) };
-    return api_not_modified_of(req, reply, since, fnv_add(FNV_START, state, sizeof state));
+    return api_not_modified_of(req, reply, since, tag_mix((uint64_t)since, (uint64_t)api_head(req)));
 }
 
 /* ---- formats ---- */

@@ -15,7 +15,7 @@ int api_log_list(struct api_request *req, struct api_reply *reply)
     uint32_t views = filter_views(&params.filter);
     if (!api_fresh_now(req, reply, views, &answer)) return answer;
     if (!params.live && api_not_modified(req, reply, views_since(flume, views))) return API_DONE;
-    (void)api_header_add(reply, "Sluice-Log-Durable", "%lld", (long long)flume_head(flume));
+    (void)api_header_add(reply, "Sluice-Log-Durable", "%lld", (long long)api_head(req));
     int err = rows_log_open_params(req->server, &params, &rows);
     return err == OK ? api_reply_rows(req, reply, rows) : filter_params_problem(reply, err);
 }
@@ -43,7 +43,7 @@ int api_log_get(struct api_request *req, struct api_reply *reply)
         return api_problem(reply, "bad-parameter", NULL,
                            "seq: a whole number from 0 to 2^53-1 is wanted, as records show it");
     if (!api_fresh_now(req, reply, 0, &answer)) return answer;
-    int64_t head = flume_head(req->server->flume);
+    int64_t head = api_head(req);
     if (seq > head)
         return api_problem(reply, "not-found", NULL, "seq %lld is past the end of the log, which is at %lld",
                            (long long)seq, (long long)head);

@@ -18,7 +18,7 @@ struct gate_address {
 struct gate_entry {
     struct gate_address *address; /* NULL for a Unix socket */
     uint64_t ticket;              /* 0 = not inside */
-    int64_t waiting_ms;           /* see gate_waiting */
+    _Atomic int64_t *waiting_ms;  /* see gate_watch; NULL = nobody waits here */
     bool loopback;
 };
 
@@ -204,12 +204,20 @@ void gate_place_leave(struct gate_place *place)
     place->gate = NULL;
 }
 
-void gate_waiting(struct gate *gate, int fd, int64_t since_ms)
+void gate_watch(struct gate *gate, int fd, _Atomic int64_t *waiting_ms)
 {
     if (gate == NULL || fd < 0) return;
     (void)pthread_mutex_lock(&gate->lock);
-    if ((size_t)fd < gate->entry_count && gate->entries[fd].ticket != 0) gate->entries[fd].waiting_ms = since_ms;
+    if ((size_t)fd < gate->entry_count && gate->entries[fd].ticket != 0) gate->entries[fd].waiting_ms = waiting_ms;
     (void)pthread_mutex_unlock(&gate->lock);
+}
+
+/* Takes the time away, so that nobody is shut down twice. */
+static bool waited_too_long(_Atomic int64_t *waiting_ms, int64_t before_ms)
+{
+    if (waiting_ms == NULL) return false;
+    int64_t since = atomic_load(waiting_ms);
+    return since != 0 && since < before_ms && atomic_compare_exchange_strong(waiting_ms, &since, 0);
 }
 
 void gate_sweep(struct gate *gate, int64_t before_ms)
@@ -217,9 +225,7 @@ void gate_sweep(struct gate *gate, int64_t before_ms)
     if (gate == NULL) return;
     (void)pthread_mutex_lock(&gate->lock);
     for (size_t fd = 0; fd < gate->entry_count; fd++) {
-        struct gate_entry *entry = &gate->entries[fd];
-        if (entry->waiting_ms == 0 || entry->waiting_ms >= before_ms) continue;
-        entry->waiting_ms = 0;
+        if (!waited_too_long(gate->entries[fd].waiting_ms, before_ms)) continue;
         /* open for certain: whoever closes it leaves first, and for that needs the lock */
         (void)shutdown((int)fd, SHUT_RDWR);
     }

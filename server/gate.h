@@ -4,6 +4,7 @@
 #ifndef SERVER_GATE_H
 #define SERVER_GATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -33,8 +34,9 @@ struct gate_place {
 struct gate_place gate_place_of(struct gate *gate, int fd); /* while fd is open */
 void gate_place_leave(struct gate_place *place);            /* once; again is fine */
 
-/* Since when a connection has waited for its next request to begin; 0 = it does not, or nobody minds. */
-void gate_waiting(struct gate *gate, int fd, int64_t since_ms);
+/* Has gate_sweep look at `*waiting_ms` until `fd` leaves: since when the connection waits for its next request to begin, 0 =
+ * it does not, or nobody minds. Its owner writes there whenever he likes. */
+void gate_watch(struct gate *gate, int fd, _Atomic int64_t *waiting_ms);
 
 /* Shuts down what has waited since before `before_ms`: a head that comes drop by drop is never silent. Its owner sees the
  * end and closes. */

@@ -52,19 +52,22 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http *http = cls;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        *state = calloc(1, sizeof(struct http_connection));
-    else if (*state != NULL) {
-        connection_drop(http, *state);
-        free(*state);
-        *state = NULL;
+    struct gate *gate = http->server->gate;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int fd = info != NULL ? info->connect_fd : -1;
+    struct http_connection *owner = *state;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *state = owner = calloc(1, sizeof *owner);
+        if (owner == NULL) return; /* its requests are refused */
+        owner->loopback = gate_loopback(gate, fd);
+        atomic_store(&owner->waiting_ms, flume_now_ms());
+        gate_watch(gate, fd, &owner->waiting_ms);
+        return;
     }
-    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (fd == NULL) return;
-    if (code == MHD_CONNECTION_NOTIFY_CLOSED)
-        gate_leave(http->server->gate, fd->connect_fd);
-    else
-        gate_waiting(http->server->gate, fd->connect_fd, flume_now_ms());
+    gate_leave(gate, fd);
+    if (owner != NULL) connection_drop(http, owner);
+    free(owner);
+    *state = NULL;
 }
 
 static int daemon_start(struct http *http)

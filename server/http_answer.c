@@ -105,10 +105,7 @@ enum MHD_Result exchange_answer(struct exchange *exchange)
     if (reply->stream == NULL) response = body_response(exchange);
     if (response == NULL) return MHD_NO;
 
-    (void)pthread_mutex_lock(&http->lock);
-    bool stopping = http->stopping;
-    (void)pthread_mutex_unlock(&http->lock);
-    headers_put(exchange, response, exchange->close || stopping);
+    headers_put(exchange, response, exchange->close || atomic_load(&http->stopping));
     http->server->metrics.http_requests++;
     if (reply->status >= 400) http->server->metrics.http_errors++;
     if (exchange->req.method != API_HEAD) http->server->metrics.http_bytes += bytes;

@@ -41,7 +41,7 @@ void exchange_list_remove(struct exchange *exchange)
 
 static void handler_resume(void *ctx);
 
-/* An exchange whose buffers were used before, or a new one. */
+/* An exchange whose buffers were used before, or a new one; it counts as under way. */
 static struct exchange *exchange_take(struct http *http)
 {
     (void)pthread_mutex_lock(&http->lock);
@@ -50,8 +50,14 @@ static struct exchange *exchange_take(struct http *http)
         http->spare = exchange->next;
         http->spare_count--;
     }
+    http->exchanges++;
     (void)pthread_mutex_unlock(&http->lock);
-    return exchange != NULL ? exchange : calloc(1, sizeof *exchange);
+    if (exchange == NULL) exchange = calloc(1, sizeof *exchange);
+    if (exchange != NULL) return exchange;
+    (void)pthread_mutex_lock(&http->lock);
+    http->exchanges--;
+    (void)pthread_mutex_unlock(&http->lock);
+    return NULL;
 }
 
 static void exchange_free(struct exchange *exchange)
@@ -142,10 +148,11 @@ void *exchange_open(void *cls, const char *target, struct MHD_Connection *connec
     exchange_init(http, exchange);
     size_t target_len = strlen(target);
     if (buf_append(&exchange->target, target, target_len + 1) != OK) {
-        exchange_free(exchange);
+        exchange_release(http, exchange);
         return NULL;
     }
     exchange->connection = connection;
+    exchange->owner = owner;
     exchange->req = (struct api_request){
         .server = http->server,
         .arrived_ms = flume_now_ms(),
@@ -154,18 +161,8 @@ void *exchange_open(void *cls, const char *target, struct MHD_Connection *connec
         .resume_ctx = exchange,
         .target = { exchange->target.data, target_len },
     };
-    (void)pthread_mutex_lock(&http->lock);
-    http->exchanges++;
-    (void)pthread_mutex_unlock(&http->lock);
     owner->open = exchange;
     return exchange;
-}
-
-/* The next request of the connection is waited for; 0 = it is there. */
-static void exchange_waiting(struct http *http, struct MHD_Connection *connection, int64_t since_ms)
-{
-    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (fd != NULL) gate_waiting(http->server->gate, fd->connect_fd, since_ms);
 }
 
 void exchange_over(void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
@@ -174,7 +171,7 @@ void exchange_over(void *cls, struct MHD_Connection *connection, void **state, e
     struct exchange *exchange = *state;
     struct http_connection *owner = connection_of(connection);
     (void)why;
-    exchange_waiting(http, connection, flume_now_ms());
+    if (owner != NULL) atomic_store(&owner->waiting_ms, flume_now_ms());
     if (exchange == NULL) return;
     *state = NULL;
     if (owner != NULL) owner->open = NULL;
@@ -297,8 +294,6 @@ static bool head_access(struct exchange *exchange)
 {
     struct api_request *req = &exchange->req;
     const struct server *server = exchange->http->server;
-    const union MHD_ConnectionInfo *fd =
-        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     const struct access_request request = {
         .host = exchange->fields.host,
         .origin = exchange->fields.origin,
@@ -306,7 +301,7 @@ static bool head_access(struct exchange *exchange)
         .unsafe = req->method == API_POST || req->method == API_OTHER ||
                   (exchange->fields.upgrade.data != NULL && handshake_has_word(exchange->fields.upgrade, "websocket")),
         .open = req->method == API_OPTIONS || api_target_open(server, req->method, req->target),
-        .loopback = fd != NULL && gate_loopback(server->gate, fd->connect_fd),
+        .loopback = exchange->owner->loopback,
     };
     access_check(server->access, &request, &exchange->grant);
     req->public_only = exchange->grant.public_only;
@@ -363,7 +358,7 @@ static bool head_body(struct exchange *exchange)
 static enum MHD_Result exchange_begin(struct exchange *exchange, const char *method, const char *version)
 {
     exchange->begun = true;
-    exchange_waiting(exchange->http, exchange->connection, 0);
+    atomic_store(&exchange->owner->waiting_ms, 0);
     exchange->fields.old = strcmp(version, "HTTP/1.0") == 0;
     /* what follows a CONNECT is no request to those who think that it opened a tunnel */
     exchange->close = strcmp(method, "CONNECT") == 0;
@@ -415,32 +410,39 @@ static void handler_resume(void *ctx)
     (void)pthread_mutex_unlock(&http->lock);
 }
 
+static void handler_left(struct http *http)
+{
+    atomic_fetch_sub(&http->handling, 1);
+    if (!atomic_load(&http->stopping)) return;
+    (void)pthread_mutex_lock(&http->lock);
+    (void)pthread_cond_broadcast(&http->changed);
+    (void)pthread_mutex_unlock(&http->lock);
+}
+
 /* false = the server ends, and no handler may be called. */
 static bool handler_enter(struct exchange *exchange)
 {
     struct http *http = exchange->http;
-    (void)pthread_mutex_lock(&http->lock);
-    bool may = !http->ending;
-    if (may) http->handling++;
+    atomic_fetch_add(&http->handling, 1);
     exchange->state = EXCHANGE_RUNNING;
-    (void)pthread_mutex_unlock(&http->lock);
-    return may;
+    if (!atomic_load(&http->ending)) return true;
+    handler_left(http);
+    return false;
 }
 
-/* true = the connection is suspended until handler_resume; false = the handler has to be called again at once. */
-static bool handler_leave(struct exchange *exchange, bool wait)
+/* true = the connection is suspended until handler_resume; false = it was resumed already, and the handler has to be
+ * called again at once. */
+static bool handler_park(struct exchange *exchange)
 {
     struct http *http = exchange->http;
     (void)pthread_mutex_lock(&http->lock);
-    http->handling--;
-    bool park = wait && exchange->state == EXCHANGE_RUNNING;
+    bool park = exchange->state == EXCHANGE_RUNNING;
     if (park) {
         MHD_suspend_connection(exchange->connection);
         exchange->state = EXCHANGE_PARKED;
         exchange_list_add(&http->parked, exchange);
         http->waiting++;
     }
-    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
     (void)pthread_mutex_unlock(&http->lock);
     return park;
 }
@@ -448,14 +450,17 @@ static bool handler_leave(struct exchange *exchange, bool wait)
 /* Calls the handler until it is done; true = it waits. */
 static bool handler_run(struct exchange *exchange)
 {
+    struct http *http = exchange->http;
     for (;;) {
         if (!handler_enter(exchange)) {
             (void)api_problem(&exchange->reply, "not-ready", NULL, "the server is closing");
             return false;
         }
         bool wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
-        if (handler_leave(exchange, wait)) return true;
-        if (!wait) return false;
+        bool parked = wait && handler_park(exchange);
+        /* From here on the exchange may be gone, if it is parked. */
+        handler_left(http);
+        if (parked || !wait) return parked;
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "server/access.h"
 #include "server/api.h"
@@ -22,6 +23,8 @@ struct exchange_list {
  * a handler was called: a request that the library refuses itself is found again here. */
 struct http_connection {
     struct exchange *open;
+    _Atomic int64_t waiting_ms; /* see gate_watch */
+    bool loopback;              /* which door it came through: gate.h */
 };
 
 struct http {
@@ -38,11 +41,13 @@ struct http {
     size_t exchanges;            /* under way */
     struct exchange *spare;      /* over; by `next` */
     size_t spare_count;
-    size_t handling; /* handlers running now */
     size_t waiting;  /* handlers that answered API_WAIT and were not resumed yet */
     int64_t streams; /* live streams open */
-    bool stopping;   /* streams end after what they have, connections close after their answer */
-    bool ending;     /* no handler is called and nothing suspended any more */
+
+    /* without the lock: */
+    _Atomic size_t handling; /* handlers running now; counted before `ending` is looked at */
+    _Atomic bool stopping;   /* streams end after what they have, connections close after their answer */
+    _Atomic bool ending;     /* no handler is called and nothing suspended any more */
 };
 
 /* The handler's wait. resume() may come on any thread as soon as the handler has arranged it, also before it has
@@ -64,6 +69,7 @@ struct exchange_fields {
 struct exchange {
     struct http *http;
     struct MHD_Connection *connection;
+    struct http_connection *owner;
     struct exchange *next, **link; /* in a list of http; link == NULL: in none */
     struct buf target;             /* as sent, terminated */
     struct api_request req;

@@ -100,7 +100,7 @@ static bool sub_at_seam(const struct live_sub *sub, int got, int64_t seq, int64_
 bool live_sub_wake(struct live_sub *sub)
 {
     struct flume *flume = sub->rows->server->flume;
-    if (sub->idle && views_since_known(flume, sub->rows->views) == sub->idle_since && flume_log(flume) == sub->idle_log)
+    if (sub->idle && views_since(flume, sub->rows->views) == sub->idle_since && flume_log(flume) == sub->idle_log)
         return false;
     sub->idle = false;
     return true;
@@ -113,7 +113,7 @@ int live_sub_next(struct live_sub *sub, struct buf *out, bool *ret_over)
     for (;;) {
         /* Read before looking for rows: what is known now is surely in what is looked through next. */
         const struct log *log = flume_log(flume);
-        int64_t since = views_since_known(flume, sub->rows->views), seq = SEQ_EMPTY;
+        int64_t since = views_since(flume, sub->rows->views), seq = SEQ_EMPTY;
         /* Backwards nothing can be given before the views know the newest. */
         bool early = sub->reverse && since < sub->head;
         bool full = sub->rows->limit == 0;

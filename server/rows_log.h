@@ -39,11 +39,9 @@ int seq_source_record(const struct seq_source *source, int64_t seq, struct log_r
 /* The range is used up: no append will add to it. */
 bool seq_source_ended(const struct seq_source *source);
 
-/* What an answer made from `views` knows now: the lowest of the views' since and the head. */
+/* What an answer made from `views` knows: the lowest of the views' since and the head. Without a look at a followed file: a
+ * request has looked before (api_head), a stream is woken. */
 int64_t views_since(struct flume *flume, uint32_t views);
-
-/* The same without looking at a followed file: what was known before this call. For streams, which are woken. */
-int64_t views_since_known(struct flume *flume, uint32_t views);
 
 /* The part of a request that its next page has to repeat. */
 struct page_ends {

@@ -122,10 +122,5 @@ static int64_t lower(int64_t a, int64_t b)
 
 int64_t views_since(struct flume *flume, uint32_t views)
 {
-    return lower(flume_since(flume, views), flume_head(flume));
-}
-
-int64_t views_since_known(struct flume *flume, uint32_t views)
-{
     return lower(flume_since(flume, views), log_durable(flume_log(flume)));
 }

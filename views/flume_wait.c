@@ -68,10 +68,11 @@ int flume_wait(struct flume *flume, uint32_t mask, int64_t seq, int64_t deadline
 {
     struct flume_waiter waiter = { .seq = seq, .mask = mask, .deadline_ms = deadline_ms, .fn = fn, .ctx = ctx };
     bool wake = false;
+    if (flume_since(flume, mask) >= seq) return 1;
     (void)pthread_mutex_lock(&flume->lock);
     struct flume_waiters *waiters = &flume->waiters;
     int err;
-    /* Asked under the lock: the indexer raises since before it takes the lock to look for waiters. */
+    /* Asked again under the lock: the indexer raises since before it takes the lock to look for waiters. */
     if (flume_since(flume, mask) >= seq)
         err = 1;
     else if (atomic_load(&flume->closing))

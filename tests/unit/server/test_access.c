@@ -259,15 +259,17 @@ Test(gate, sweeps_out_only_what_waits_too_long)
     cr_assert_eq(gate_open(&limits, &metrics, &gate), OK);
     cr_assert(enter4(gate, late[0], "10.0.0.1") == OK && enter4(gate, early[0], "10.0.0.1") == OK &&
               enter4(gate, busy[0], "10.0.0.1") == OK);
-    gate_waiting(gate, late[0], 100);
-    gate_waiting(gate, early[0], 200);
-    gate_waiting(gate, busy[0], 100);
-    gate_waiting(gate, busy[0], 0);
-    gate_waiting(gate, 12345, 1);
+    _Atomic int64_t since_late = 100, since_early = 200, since_busy = 100, since_stranger = 1;
+    gate_watch(gate, late[0], &since_late);
+    gate_watch(gate, early[0], &since_early);
+    gate_watch(gate, busy[0], &since_busy);
+    gate_watch(gate, 12345, &since_stranger);
+    since_busy = 0;
     gate_sweep(gate, 100);
     cr_expect(open_still(late[1]));
     gate_sweep(gate, 101);
     cr_expect(!open_still(late[1]) && open_still(early[1]) && open_still(busy[1]));
+    cr_expect(since_late == 0 && since_stranger == 1);
     gate_leave(gate, early[0]);
     gate_sweep(gate, 300);
     cr_expect(open_still(early[1]), "who has left is nobody's business");
