@@ -115,6 +115,7 @@ static void *beat_run(void *cls)
 static void http_free(struct http *http)
 {
     exchange_free_spare(http);
+    ready_free_all(http);
     (void)pthread_cond_destroy(&http->changed);
     (void)pthread_mutex_destroy(&http->lock);
     free(http);

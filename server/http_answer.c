@@ -53,12 +53,19 @@ static void cors_put(const struct exchange *exchange, struct MHD_Response *respo
                "ETag, Link, Retry-After, Sluice-Since, Sluice-Log-Since, Sluice-Log-Durable");
 }
 
+/* Those of the handler. */
+static void headers_put_given(const struct exchange *exchange, struct MHD_Response *response)
+{
+    const struct api_reply *reply = &exchange->reply;
+    for (size_t i = 0; i < reply->header_count; i++)
+        header_put(response, reply->headers[i].name, reply->headers[i].value);
+}
+
+/* Those that every answer carries. */
 static void headers_put(const struct exchange *exchange, struct MHD_Response *response, bool closing)
 {
     const struct api_reply *reply = &exchange->reply;
     bool bodyless = reply->status == 204 || reply->status == 304;
-    for (size_t i = 0; i < reply->header_count; i++)
-        header_put(response, reply->headers[i].name, reply->headers[i].value);
     if (!bodyless) header_put_default(response, reply, "Content-Type", reply->content_type);
     header_put_default(response, reply, "Cache-Control", reply->status >= 400 ? "no-store" : "no-cache");
     header_put_default(response, reply, "Content-Security-Policy",
@@ -80,6 +87,20 @@ static struct MHD_Response *body_response(struct exchange *exchange)
     return MHD_create_response_from_buffer(body->len, data, MHD_RESPMEM_PERSISTENT);
 }
 
+/* Made for this answer, or made ready by an earlier one. *ret_ready: it is not the caller's. */
+static struct MHD_Response *body_response_complete(struct exchange *exchange, bool *ret_ready)
+{
+    bool complete = false, closing = exchange->close || atomic_load(&exchange->http->stopping);
+    struct MHD_Response *response = closing ? NULL : ready_response(exchange, &complete);
+    *ret_ready = response != NULL;
+    if (response == NULL) {
+        response = body_response(exchange);
+        if (response != NULL) headers_put_given(exchange, response);
+    }
+    if (response != NULL && !complete) headers_put(exchange, response, closing);
+    return response;
+}
+
 static bool reply_broken(const struct api_reply *reply)
 {
     return reply->stream == NULL && reply->body.err != OK;
@@ -92,24 +113,27 @@ enum MHD_Result exchange_answer(struct exchange *exchange)
     if (reply_broken(reply)) (void)api_problem_err(reply, err_set(reply->body.err, "the answer is too large"));
     int64_t bytes = (int64_t)reply->body.len;
     struct MHD_Response *response = NULL;
-    bool full = false;
+    bool full = false, ready = false;
     if (reply->stream != NULL) {
         response = stream_response(exchange, &full);
         bytes = 0;
+    }
+    if (response != NULL) {
+        headers_put_given(exchange, response);
+        headers_put(exchange, response, exchange->close || atomic_load(&http->stopping));
     }
     if (full) {
         (void)api_header_add(reply, "Retry-After", "5");
         (void)api_problem(reply, "overloaded", NULL, "there are %lld live streams already",
                           (long long)http->server->config->streams_max);
     }
-    if (reply->stream == NULL) response = body_response(exchange);
+    if (reply->stream == NULL) response = body_response_complete(exchange, &ready);
     if (response == NULL) return MHD_NO;
 
-    headers_put(exchange, response, exchange->close || atomic_load(&http->stopping));
     http->server->metrics.http_requests++;
     if (reply->status >= 400) http->server->metrics.http_errors++;
     if (exchange->req.method != API_HEAD) http->server->metrics.http_bytes += bytes;
     enum MHD_Result queued = MHD_queue_response(exchange->connection, (unsigned)reply->status, response);
-    MHD_destroy_response(response);
+    if (!ready) MHD_destroy_response(response);
     return queued;
 }

@@ -102,6 +102,7 @@ static void buf_keep(struct buf *buf)
 static void exchange_release(struct http *http, struct exchange *exchange)
 {
     stream_over(exchange);
+    ready_over(exchange);
     api_request_free(&exchange->req);
     const struct buf answer = exchange->reply.body;
     exchange->reply.body = (struct buf){ .max = answer.max };

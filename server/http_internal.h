@@ -19,6 +19,11 @@ struct exchange_list {
     struct exchange *first;
 };
 
+/* http_ready.c: responses kept for the next answer of that length, and the longest body that they are kept for. */
+#define READY_SLOTS 1024
+#define READY_BODY_MAX ((size_t)2 << 10)
+struct ready;
+
 /* What belongs to a connection. libmicrohttpd tells of a request as soon as its first line is there, but of its end only if
  * a handler was called: a request that the library refuses itself is found again here. */
 struct http_connection {
@@ -41,8 +46,9 @@ struct http {
     size_t exchanges;            /* under way */
     struct exchange *spare;      /* over; by `next` */
     size_t spare_count;
-    size_t waiting;  /* handlers that answered API_WAIT and were not resumed yet */
-    int64_t streams; /* live streams open */
+    struct ready *ready[READY_SLOTS]; /* by length */
+    size_t waiting;                   /* handlers that answered API_WAIT and were not resumed yet */
+    int64_t streams;                  /* live streams open */
 
     /* without the lock: */
     _Atomic size_t handling; /* handlers running now; counted before `ending` is looked at */
@@ -76,6 +82,7 @@ struct exchange {
     struct api_reply reply;
     struct exchange_fields fields;
     struct access_grant grant;
+    struct ready *ready; /* whose response is being sent; NULL = one made for this answer */
     struct buf body;
     uint64_t received; /* bytes of body, kept or not */
     bool begun;
@@ -112,6 +119,14 @@ void exchange_cancel_waits(struct http *http);
 /* ---- http_answer.c ---- */
 
 enum MHD_Result exchange_answer(struct exchange *exchange);
+
+/* ---- http_ready.c ---- */
+
+/* The response for a short ordinary answer, which is the exchange's until ready_over; NULL = one has to be made.
+ * *ret_complete: it has the fields that are the same in every answer. */
+struct MHD_Response *ready_response(struct exchange *exchange, bool *ret_complete);
+void ready_over(struct exchange *exchange); /* the library is done with it */
+void ready_free_all(struct http *http);
 
 /* ---- http_stream.c ---- */
 

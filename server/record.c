@@ -38,10 +38,13 @@ static int record_put_spliced(int64_t seq, struct slice rest, struct buf *out)
     memcpy(at, head, sizeof head - 1);
     at += sizeof head - 1;
     uint64_t left = (uint64_t)seq;
-    do {
+    /* two at a time: this is done for every record */
+    for (; left >= 100; left /= 100) {
         *--digit = (char)('0' + left % 10);
-        left /= 10;
-    } while (left != 0);
+        *--digit = (char)('0' + left / 10 % 10);
+    }
+    if (left >= 10) *--digit = (char)('0' + left % 10);
+    *--digit = (char)('0' + (left >= 10 ? left / 10 : left));
     size_t digit_count = (size_t)(digits + sizeof digits - digit);
     memcpy(at, digit, digit_count);
     at += digit_count;

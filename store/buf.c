@@ -1,6 +1,7 @@
 #include "store/buf.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,8 @@ int buf_reserve(struct buf *buf, size_t extra)
 
 int buf_append(struct buf *buf, const void *data, size_t len)
 {
-    int err = buf_reserve(buf, len);
+    bool fits = buf->err == OK && len <= buf->cap - buf->len;
+    int err = fits ? OK : buf_reserve(buf, len);
     if (err != OK || len == 0) return err;
     memcpy(buf->data + buf->len, data, len);
     buf->len += len;
@@ -58,7 +60,9 @@ int buf_append(struct buf *buf, const void *data, size_t len)
 
 int buf_putc(struct buf *buf, char c)
 {
-    return buf_append(buf, &c, 1);
+    if (buf->err != OK || buf->len == buf->cap) return buf_append(buf, &c, 1);
+    buf->data[buf->len++] = c;
+    return OK;
 }
 
 int buf_puts(struct buf *buf, const char *text)
@@ -138,11 +142,26 @@ static unsigned surrogate_at(const unsigned char *s, size_t len)
     return 0xD000u | (unsigned)(s[1] & 0x3F) << 6 | (s[2] & 0x3Fu);
 }
 
+/* How many characters at `s` stand for themselves in a JSON string. */
+static size_t json_plain(const unsigned char *s, size_t len)
+{
+    size_t n = 0;
+    while (n < len && s[n] >= 0x20 && s[n] < 0x80 && s[n] != '"' && s[n] != '\\')
+        n++;
+    return n;
+}
+
 int buf_put_json(struct buf *buf, const char *text, size_t len)
 {
     const unsigned char *s = (const unsigned char *)text;
     buf_putc(buf, '"');
     for (size_t at = 0; at < len;) {
+        size_t plain = json_plain(s + at, len - at);
+        if (plain > 0) {
+            buf_append(buf, s + at, plain);
+            at += plain;
+            continue;
+        }
         size_t n = utf8_length(s + at, len - at);
         unsigned surrogate = n == 0 ? surrogate_at(s + at, len - at) : 0;
         if (surrogate != 0) {

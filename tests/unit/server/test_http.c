@@ -129,11 +129,28 @@ static int handle_rows(struct api_request *req, struct api_reply *reply)
     return api_reply_rows(req, reply, &self->rows);
 }
 
+/* Answers of one length whose fields differ: by value, or ("x…") by name. */
+static int handle_fields(struct api_request *req, struct api_reply *reply)
+{
+    struct slice name = req->path_params[0].value;
+    (void)api_header_put(reply, "ETag", name);
+    if (name.data[0] == 'x') (void)api_header_put(reply, "Cache-Control", SLICE_LITERAL("private"));
+    buf_puts(&reply->body, "{\"name\":\"");
+    buf_append(&reply->body, name.data, name.len);
+    buf_puts(&reply->body, "\"}");
+    return API_DONE;
+}
+
 static const struct api_route routes[] = {
-    { API_GET, "/hello", handle_hello, "hello", false },    { API_POST, "/echo", handle_echo, "echo", false },
-    { API_GET, "/names/{id}", handle_name, "name", false }, { API_GET, "/grant", handle_grant, "grant", false },
-    { API_GET, "/open", handle_hello, "open", true },       { API_GET, "/wait/{how}", handle_wait, "wait", false },
-    { API_GET, "/rows", handle_rows, "rows", false },       { 0 },
+    { API_GET, "/fields/{id}", handle_fields, "fields", false },
+    { API_GET, "/hello", handle_hello, "hello", false },
+    { API_POST, "/echo", handle_echo, "echo", false },
+    { API_GET, "/names/{id}", handle_name, "name", false },
+    { API_GET, "/grant", handle_grant, "grant", false },
+    { API_GET, "/open", handle_hello, "open", true },
+    { API_GET, "/wait/{how}", handle_wait, "wait", false },
+    { API_GET, "/rows", handle_rows, "rows", false },
+    { 0 },
 };
 
 static struct http_kit kit;
@@ -166,6 +183,51 @@ static void expect_part(const char *request, const char *part)
 TestSuite(http, .init = start, .fini = stop, .timeout = 60);
 
 /* ---- plain requests ---- */
+
+static void expect_once(const char *answer, const char *part)
+{
+    const char *at = strstr(answer, part);
+    cr_expect(at != NULL && strstr(at + 1, part) == NULL, "%s is wanted once in:\n%s", part, answer);
+}
+
+Test(http, answers_of_one_length_have_fields_of_their_own)
+{
+    static const char *const names[] = { "aa", "bb", "bb", "xa", "aa", "xb", "xc", "cc" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char request[200], field[32], body[32];
+        (void)snprintf(request, sizeof request, "GET /fields/%s HTTP/1.1\r\nHost: localhost\r\n" CLOSE, names[i]);
+        (void)snprintf(field, sizeof field, "ETag: %s\r\n", names[i]);
+        (void)snprintf(body, sizeof body, "\r\n\r\n{\"name\":\"%s\"}", names[i]);
+        char *answer = http_kit_ask(&kit, request);
+        expect_once(answer, "ETag: ");
+        expect_once(answer, field);
+        expect_once(answer, body);
+        expect_once(answer, "Cache-Control: ");
+        expect_once(answer, names[i][0] == 'x' ? "Cache-Control: private\r\n" : "Cache-Control: no-cache\r\n");
+        expect_once(answer, "Content-Type: application/json\r\n");
+        expect_once(answer, "Content-Security-Policy: ");
+        expect_once(answer, "X-Content-Type-Options: nosniff\r\n");
+        free(answer);
+    }
+}
+
+/* What remained of a block once went out as a small one of its own. */
+Test(http, a_stream_that_has_more_is_sent_in_full_blocks)
+{
+    tide = 1000;
+    char *answer = http_kit_ask(&kit, HEAD("GET", "/rows?pad=700") "Accept: application/x-ndjson\r\n" CLOSE);
+    char *at = strstr(answer, "\r\n\r\n");
+    cr_assert_not_null(at);
+    size_t blocks = 0, small = 0, len = 1;
+    for (at += 4; len > 0; at += len + 2) {
+        len = strtoul(at, &at, 16);
+        at += 2;
+        blocks++;
+        small += len < 8192;
+    }
+    cr_expect(blocks > 10 && small <= 2, "%zu of %zu blocks are small", small, blocks);
+    free(answer);
+}
 
 Test(http, get_is_answered_with_the_standing_headers)
 {

@@ -1,0 +1,121 @@
+/* Responses of the library that were used before. To make one costs forty allocations, most of them for header fields that are
+ * the same every time: for short answers that is more than finding out what they say. The library cannot change the length of a
+ * response, so one of each length is kept. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/http_internal.h"
+
+#define READY_FIELDS_MAX 4
+#define READY_VALUE_MAX 40
+
+struct ready {
+    struct MHD_Response *response;
+    size_t len, field_count;
+    struct ready_field {
+        const char *name;
+        char value[READY_VALUE_MAX];
+    } fields[READY_FIELDS_MAX]; /* those of the reply, which change */
+    char body[];
+};
+
+/* Nothing about it is special but what the handler has put in. */
+static bool reply_ordinary(const struct exchange *exchange)
+{
+    const struct api_reply *reply = &exchange->reply;
+    bool ordinary = reply->stream == NULL && reply->status == 200 && reply->body.len <= READY_BODY_MAX &&
+                    reply->header_count <= READY_FIELDS_MAX && !exchange->close &&
+                    exchange->http->server->config->allow_origin_count == 0 &&
+                    strcmp(reply->content_type, "application/json") == 0;
+    for (size_t i = 0; i < reply->header_count && ordinary; i++)
+        ordinary = strlen(reply->headers[i].value) < READY_VALUE_MAX;
+    return ordinary;
+}
+
+static void ready_free(struct ready *ready)
+{
+    if (ready == NULL) return;
+    MHD_destroy_response(ready->response);
+    free(ready);
+}
+
+static bool fields_same(const struct ready *ready, const struct api_reply *reply)
+{
+    bool same = ready->field_count == reply->header_count;
+    for (size_t i = 0; i < reply->header_count && same; i++)
+        same = strcmp(ready->fields[i].name, reply->headers[i].name) == 0;
+    return same;
+}
+
+/* Takes out the one of that length, if its fields have the same names. */
+static struct ready *ready_take(struct http *http, const struct api_reply *reply)
+{
+    struct ready **slot = &http->ready[reply->body.len % READY_SLOTS];
+    (void)pthread_mutex_lock(&http->lock);
+    struct ready *ready = *slot;
+    if (ready != NULL && ready->len == reply->body.len && fields_same(ready, reply))
+        *slot = NULL;
+    else
+        ready = NULL;
+    (void)pthread_mutex_unlock(&http->lock);
+    return ready;
+}
+
+static struct ready *ready_new(const struct api_reply *reply)
+{
+    struct ready *ready = malloc(sizeof *ready + reply->body.len);
+    if (ready == NULL) return NULL;
+    ready->len = reply->body.len;
+    ready->field_count = 0;
+    ready->response = MHD_create_response_from_buffer(ready->len, ready->body, MHD_RESPMEM_PERSISTENT);
+    if (ready->response != NULL) return ready;
+    free(ready);
+    return NULL;
+}
+
+static void field_set(struct ready *ready, size_t i, const struct api_header *header)
+{
+    struct ready_field *field = &ready->fields[i];
+    bool there = i < ready->field_count;
+    if (there && strcmp(field->value, header->value) == 0) return;
+    if (there) (void)MHD_del_response_header(ready->response, field->name, field->value);
+    (void)MHD_add_response_header(ready->response, header->name, header->value);
+    field->name = header->name;
+    memcpy(field->value, header->value, strlen(header->value) + 1);
+}
+
+struct MHD_Response *ready_response(struct exchange *exchange, bool *ret_complete)
+{
+    const struct api_reply *reply = &exchange->reply;
+    if (!reply_ordinary(exchange)) return NULL;
+    struct ready *ready = ready_take(exchange->http, reply);
+    *ret_complete = ready != NULL;
+    if (ready == NULL) ready = ready_new(reply);
+    if (ready == NULL) return NULL;
+    for (size_t i = 0; i < reply->header_count; i++)
+        field_set(ready, i, &reply->headers[i]);
+    ready->field_count = reply->header_count;
+    if (ready->len > 0) memcpy(ready->body, reply->body.data, ready->len);
+    exchange->ready = ready;
+    return ready->response;
+}
+
+void ready_over(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    struct ready *ready = exchange->ready;
+    if (ready == NULL) return;
+    exchange->ready = NULL;
+    struct ready **slot = &http->ready[ready->len % READY_SLOTS];
+    (void)pthread_mutex_lock(&http->lock);
+    struct ready *before = *slot;
+    *slot = ready;
+    (void)pthread_mutex_unlock(&http->lock);
+    ready_free(before);
+}
+
+void ready_free_all(struct http *http)
+{
+    for (size_t i = 0; i < READY_SLOTS; i++)
+        ready_free(http->ready[i]);
+}
