@@ -154,7 +154,7 @@ bool api_not_modified_of(struct api_request *req, struct api_reply *reply, int64
 
 bool api_not_modified(struct api_request *req, struct api_reply *reply, int64_t since)
 {
-    return api_not_modified_of(req, reply, since, tag_mix((uint64_t)since, (uint64_t)api_head(req)));
+    return api_not_modified_of(req, reply, since, tag_mix(tag_mix(0, (uint64_t)since), (uint64_t)api_head(req)));
 }
 
 /* ---- formats ---- */
