@@ -429,6 +429,15 @@ static int64_t append_now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* By what syncs usually take: a disk that was busy with something else for once would otherwise hold back many that follow. */
+int64_t append_pause(int64_t *usual_us, int64_t took_us)
+{
+    int64_t most = *usual_us + *usual_us / 4 + 1;
+    *usual_us = *usual_us == 0 || took_us < most ? took_us : most;
+    int64_t pause_us = *usual_us * (SYNC_SHARE - 1);
+    return pause_us < SYNC_MS * 1000 ? pause_us / 1000 : SYNC_MS;
+}
+
 static int append_sync(struct flume *flume)
 {
     if (flume->sync_due_ms == FLUME_NEVER) return OK;
@@ -436,8 +445,8 @@ static int append_sync(struct flume *flume)
     flume->unsynced = 0;
     int64_t began = append_now_us();
     int err = log_sync(atomic_load(&flume->log));
-    int64_t now = append_now_us(), pause = (now - began) * (SYNC_SHARE - 1);
-    flume->sync_next_ms = now / 1000 + (pause < SYNC_MS * 1000 ? pause / 1000 : SYNC_MS);
+    int64_t now = append_now_us();
+    flume->sync_next_ms = now / 1000 + append_pause(&flume->sync_usual_us, now - began);
     if (err != OK) flume_fail(flume, &flume->log_failure, err);
     return err;
 }

@@ -174,6 +174,7 @@ struct flume {
     struct message scan;
     int64_t sync_due_ms;  /* FLUME_NEVER = everything is durable */
     int64_t sync_next_ms; /* when the disk may be asked again */
+    int64_t sync_usual_us;
     size_t unsynced;
     int64_t received_ms;
     unsigned received_part; /* thousandths of a ms past it */
@@ -210,6 +211,8 @@ void index_rebuild_asked(struct flume *flume);
 /* flume_append.c */
 void append_round(struct flume *flume, bool closing);
 void append_sync_due(struct flume *flume, bool now);
+/* How long the disk is left alone, in ms, after a sync that took `took_us`. *usual_us is the caller's memory, 0 at the beginning. */
+int64_t append_pause(int64_t *usual_us, int64_t took_us);
 int64_t append_next_ms(const struct flume *flume); /* the next time it has something to do */
 
 /* flume_wait.c */

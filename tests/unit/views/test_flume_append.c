@@ -9,6 +9,7 @@
 #include "store/err.h"
 #include "tests/support/flume_kit.h"
 #include "tests/support/scratch.h"
+#include "views/flume_internal.h"
 #include "views/view_feeds.h"
 #include "views/view_messages.h"
 
@@ -98,6 +99,22 @@ Test(append_any, a_strong_append_is_synced_and_a_relaxed_one_soon)
     cr_assert_eq(kit_wait(flume, KIT_BOTH, seq, KIT_WAIT_MS), OK);
     cr_assert_eq(flume_head(flume), seq);
     cr_assert_eq(fake_disk_syncs(disk), 2);
+}
+
+Test(append_any, a_disk_that_was_slow_once_does_not_hold_back_what_follows)
+{
+    int64_t usual = 0, pause = 0;
+    for (int i = 0; i < 10; i++)
+        pause = append_pause(&usual, 1000);
+    cr_assert_eq(pause, 7);
+    cr_assert_leq(append_pause(&usual, 1000000), 8);
+    cr_assert_eq(append_pause(&usual, 1000), 7);
+    for (int i = 0; i < 20; i++)
+        pause = append_pause(&usual, 10000);
+    cr_assert_eq(pause, 70, "but one that is slow gets its rest");
+    for (int i = 0; i < 40; i++)
+        pause = append_pause(&usual, 1000000);
+    cr_assert_eq(pause, 200, "and never more than this");
 }
 
 Test(append_any, closing_syncs_relaxed_appends)
