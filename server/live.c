@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/live_sub.h"
 #include "server/text.h"
 
 /* Answers to operations that the client has not read yet; more and it is sent away. */
@@ -359,6 +358,22 @@ static int live_failed(struct live *live, struct live_sub **place, int code, str
     api_reply_free(&reply);
     live_remove(live, place);
     return out->err == OK ? 1 : out->err;
+}
+
+bool live_place(const struct live *live, struct live_place *ret_place)
+{
+    return live->answers == NULL && live->sub_count == 1 && live_sub_place(live->subs[0], ret_place);
+}
+
+bool live_place_same(const struct live_place *a, const struct live_place *b)
+{
+    return a->rows.cursor.log == b->rows.cursor.log && a->rows.cursor.at == b->rows.cursor.at;
+}
+
+bool live_go(struct live *live, const struct live_place *place)
+{
+    live_sub_go(live->subs[0], place);
+    return live_sub_wake(live->subs[0]); /* the log may have grown since another client came there */
 }
 
 int live_next(struct live *live, struct buf *out)

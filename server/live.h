@@ -5,7 +5,7 @@
 #ifndef SERVER_LIVE_H
 #define SERVER_LIVE_H
 
-#include "server/rows.h"
+#include "server/live_sub.h"
 
 struct live;
 
@@ -26,6 +26,13 @@ bool live_wake(struct live *live);
  * {"id":"a",RECORD…} for the others; {"sync":true,"since":N} (with "id") once, between old and live; {"id":"a","closed":true}; {"id":"a","error":PROBLEM}.
  * A subscription ends with "closed", or with an "error" of its own. */
 int live_next(struct live *live, struct buf *out);
+
+/* Clients with one subscription, to the whole log, that has come to the live part are alike: standing at one place they are sent the same, so
+ * that frames made for one of them serve the others. false = not such a client, or it has answers to get first. */
+bool live_place(const struct live *live, struct live_place *ret_place);
+bool live_place_same(const struct live_place *a, const struct live_place *b);
+/* As if live_next had given what lies between the client's place and this one. Both are of live_place. true = it may have more. */
+bool live_go(struct live *live, const struct live_place *place);
 
 size_t live_subscriptions(const struct live *live);
 

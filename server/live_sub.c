@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/rows_log.h"
-
 /* Everything up to `head` is old. Without `live` the range ends there, but the rows stay open until views that are behind have got there. */
 static int sub_open_rows(struct live_sub *sub, struct server *server, struct filter_params *params)
 {
@@ -95,6 +93,22 @@ static bool sub_at_seam(const struct live_sub *sub, int got, int64_t seq, int64_
     if (sub->synced) return false;
     if (got == 1) return !sub->reverse && seq > sub->head;
     return since >= sub->head || sub->rows->ended;
+}
+
+bool live_sub_place(const struct live_sub *sub, struct live_place *ret_place)
+{
+    struct live_place place = { .idle = sub->idle, .idle_since = sub->idle_since, .idle_log = sub->idle_log };
+    if (sub->named || !sub->synced || !sub->live || !rows_log_place(sub->rows, &place.rows)) return false;
+    *ret_place = place;
+    return true;
+}
+
+void live_sub_go(struct live_sub *sub, const struct live_place *place)
+{
+    rows_log_go(sub->rows, &place->rows);
+    sub->idle = place->idle;
+    sub->idle_since = place->idle_since;
+    sub->idle_log = place->idle_log;
 }
 
 bool live_sub_wake(struct live_sub *sub)

@@ -2,7 +2,7 @@
 #ifndef SERVER_LIVE_SUB_H
 #define SERVER_LIVE_SUB_H
 
-#include "server/filter_params.h"
+#include "server/rows_log.h"
 
 #define LIVE_ID_MAX 64
 
@@ -24,6 +24,16 @@ struct live_sub {
 /* Takes the parameters as they were given (filter_params_set) and finishes them. ERR_ARG, ERR_BOUNDARY … */
 int live_sub_new(struct server *server, struct filter_params *params, bool public_only, struct live_sub **ret_sub);
 void live_sub_free(struct live_sub *sub); /* NULL is fine */
+
+/* Where a subscription stands that has nothing of its own: no id, no filter, no end, and its sync frame was given. */
+struct live_place {
+    struct rows_log_place rows;
+    bool idle;
+    int64_t idle_since;
+    const struct log *idle_log;
+};
+bool live_sub_place(const struct live_sub *sub, struct live_place *ret_place); /* false = it is another kind */
+void live_sub_go(struct live_sub *sub, const struct live_place *place);
 
 /* Is there perhaps something to give again? */
 bool live_sub_wake(struct live_sub *sub);

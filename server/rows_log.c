@@ -43,6 +43,25 @@ int rows_log_peek(struct rows *rows, int64_t *ret_seq)
     return got;
 }
 
+bool rows_log_place(const struct rows *rows, struct rows_log_place *ret_place)
+{
+    const struct rows_log *self = (const struct rows_log *)rows;
+    const struct log_cursor *cursor = &self->source.cursor;
+    if (!seq_source_endless(&self->source) || !rows->live || rows->limit >= 0 || rows->ended ||
+        self->source.log != flume_log(rows->server->flume))
+        return false;
+    *ret_place = (struct rows_log_place){ .cursor = *cursor, .horizon = self->source.horizon, .last = rows->cursor };
+    return true;
+}
+
+void rows_log_go(struct rows *rows, const struct rows_log_place *place)
+{
+    struct seq_source *source = &rows_log_of(rows)->source;
+    source->cursor.at = place->cursor.at;
+    source->horizon = place->horizon;
+    rows->cursor = place->last;
+}
+
 static int rows_log_next(struct rows *rows, struct buf *out)
 {
     struct rows_log *self = rows_log_of(rows);

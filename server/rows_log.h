@@ -10,6 +10,17 @@ int rows_log_open_params(struct server *server, const struct filter_params *para
 /* 1 = *ret_seq is the seq of the row that comes next (it is not taken), 0 = none now, <0 error. */
 int rows_log_peek(struct rows *rows, int64_t *ret_seq);
 
+/* A walk up the whole log without a filter or an end: where it stands says all about the rows that it will give. */
+struct rows_log_place {
+    struct log_cursor cursor;
+    int64_t horizon, last;
+};
+
+/* false = the rows are of another kind, or the log was replaced. */
+bool rows_log_place(const struct rows *rows, struct rows_log_place *ret_place);
+/* As if the rows from their place to this one had been given. Both places are of this kind, of one log. */
+void rows_log_go(struct rows *rows, const struct rows_log_place *place);
+
 /* ---- for rows that are made from records: seqs of a filter in batches ------------------------------------------- */
 
 #define SEQ_SOURCE_BATCH 64
@@ -38,6 +49,9 @@ void seq_source_take(struct seq_source *source);
 int seq_source_record(const struct seq_source *source, int64_t seq, struct log_record *ret_record);
 /* The range is used up: no append will add to it. */
 bool seq_source_ended(const struct seq_source *source);
+
+/* It reads the log itself, upwards without an end, and is past whatever its beginning leaves out. */
+bool seq_source_endless(const struct seq_source *source);
 
 /* What an answer made from `views` knows: the lowest of the views' since and the head. Without a look at a followed file: a
  * request has looked before (api_head), a stream is woken. */

@@ -115,6 +115,13 @@ bool seq_source_ended(const struct seq_source *source)
     return queue != NULL ? queue->next >= queue->count && queue->query.ended : !source->held && source->cursor.ended;
 }
 
+bool seq_source_endless(const struct seq_source *source)
+{
+    const struct log_cursor *cursor = &source->cursor;
+    return source->queue == NULL && !source->held && source->below == SEQ_EMPTY && cursor->range.max == SEQ_MAX &&
+           source->above < cursor->at && cursor->range.min <= cursor->at;
+}
+
 static int64_t lower(int64_t a, int64_t b)
 {
     return a < b ? a : b;

@@ -266,7 +266,7 @@ int ws_start(struct server *server, struct ws **ret_ws)
     struct ws *ws = calloc(1, sizeof *ws);
     if (ws == NULL) return err_set(ERR_NOMEM, "no memory for the WebSocket side");
     ws->clients.server = server;
-    buf_init(&ws->clients.out, WS_FRAME_BYTES);
+    buf_init(&ws->clients.turn.out, WS_FRAME_BYTES);
     (void)pthread_mutex_init(&ws->lock, NULL);
     int err = OK;
     ws->context = ws_context(ws);
@@ -306,7 +306,7 @@ void ws_stop(struct ws *ws, int64_t timeout_ms)
         next = arrival->next;
         arrival_free(arrival);
     }
-    buf_free(&ws->clients.out);
+    buf_free(&ws->clients.turn.out);
     (void)pthread_mutex_destroy(&ws->lock);
     free(ws);
 }

@@ -130,51 +130,70 @@ int ws_client_peer_close(struct ws_client *client, const char *payload, size_t l
     return 0;
 }
 
-/* Makes as many frames as one turn takes: their number, 0 = there is nothing to send, <0 = error. */
-static int client_collect(struct ws_clients *clients, struct ws_client *client)
+/* As many frames as one turn takes. OK or an error. */
+static int turn_make(struct ws_turn *turn, struct live *live)
 {
     static const char room[LWS_PRE];
-    struct buf *out = &clients->out;
-    int frames = 0;
+    struct buf *out = &turn->out;
     buf_reset(out);
+    turn->frames = 0;
+    turn->more = true;
     if (buf_append(out, room, sizeof room) != OK) return out->err;
-    while (frames < WS_TURN_FRAMES && out->len < WS_TURN_BYTES) {
+    while (turn->frames < WS_TURN_FRAMES && out->len < WS_TURN_BYTES) {
         size_t mark;
         int got = ws_frame_begin(out, &mark);
-        if (got == OK) got = live_next(client->live, out);
+        if (got == OK) got = live_next(live, out);
         if (got == 1 && ws_frame_end(out, mark) != OK) got = out->err;
         if (got != 1) ws_frame_drop(out, mark);
         if (got < 0) return got;
+        turn->more = got == 1;
         if (got == 0) break;
-        frames++;
+        turn->frames++;
     }
-    return frames;
+    return OK;
 }
 
-/* The collected frames to the socket. */
-static int client_write(struct ws_clients *clients, struct ws_client *client, int frames)
+/* The client's turn: most of the time it is that of the client before, made once for all. */
+static int client_collect(struct ws_clients *clients, struct ws_client *client)
 {
-    struct buf *out = &clients->out;
-    unsigned char *data = (unsigned char *)out->data + LWS_PRE;
-    if (lws_write(client->wsi, data, out->len - LWS_PRE, LWS_WRITE_RAW) < 0) return -1;
-    atomic_fetch_add_explicit(&clients->server->metrics.ws_frames, frames, memory_order_relaxed);
-    return frames;
+    struct ws_turn *turn = &clients->turn;
+    struct live_place from;
+    bool common = live_place(client->live, &from);
+    if (common && turn->common && live_place_same(&from, &turn->from)) {
+        turn->more = live_go(client->live, &turn->to);
+        return OK;
+    }
+    turn->common = false;
+    int err = turn_make(turn, client->live);
+    if (err != OK) return err;
+    turn->from = from;
+    turn->common = common && turn->frames > 0 && live_place(client->live, &turn->to);
+    return OK;
 }
 
-/* 1 = the client may take and get more, 0 = there is nothing more for it now, -1 = close. */
-static int client_turn(struct ws_clients *clients, struct ws_client *client)
+/* The collected frames to the socket: 0, or -1 = close. */
+static int client_write(struct ws_clients *clients, struct ws_client *client)
 {
-    int frames = client_collect(clients, client);
-    if (frames < 0) return client_fail(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, err_text(frames));
-    if (frames == 0) return 0;
-    return client_write(clients, client, frames) < 0 ? -1 : 1;
+    const struct ws_turn *turn = &clients->turn;
+    unsigned char *data = (unsigned char *)turn->out.data + LWS_PRE;
+    if (turn->frames == 0) return 0;
+    if (lws_write(client->wsi, data, turn->out.len - LWS_PRE, LWS_WRITE_RAW) < 0) return -1;
+    atomic_fetch_add_explicit(&clients->server->metrics.ws_frames, turn->frames, memory_order_relaxed);
+    return 0;
 }
 
-static void out_shrink(struct ws_clients *clients)
+/* Is there something left to do when the socket takes more? What it did not take of a turn is with the library until then. */
+static bool client_unfinished(const struct ws_clients *clients, const struct ws_client *client)
 {
-    if (clients->out.cap <= WS_KEEP_BYTES) return;
-    buf_free(&clients->out);
-    buf_init(&clients->out, WS_FRAME_BYTES);
+    return clients->turn.more || lws_partial_buffered(client->wsi) != 0;
+}
+
+static void turn_shrink(struct ws_turn *turn)
+{
+    if (turn->out.cap <= WS_KEEP_BYTES) return;
+    buf_free(&turn->out);
+    buf_init(&turn->out, WS_FRAME_BYTES);
+    turn->common = false;
 }
 
 int ws_client_writable(struct ws_clients *clients, struct ws_client *client)
@@ -185,13 +204,14 @@ int ws_client_writable(struct ws_clients *clients, struct ws_client *client)
     /* A server that closes does not finish what may be years of log. */
     if (client->close_status == LWS_CLOSE_STATUS_GOINGAWAY || client->given_up || client->live == NULL)
         return client_close_now(client);
-    int more = client_turn(clients, client);
-    out_shrink(clients);
-    if (more < 0) return -1;
-    if (more > 0)
-        client_ask(client);
-    else if (client->close_status != 0)
-        return client_close_now(client);
+    int err = client_collect(clients, client);
+    if (err != OK) return client_fail(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, err_text(err));
+    if (client_write(clients, client) != 0) return -1;
+    bool unfinished = client_unfinished(clients, client);
+    bool last = clients->turn.frames == 0;
+    turn_shrink(&clients->turn);
+    if (last && client->close_status != 0) return client_close_now(client);
+    if (unfinished || client->close_status != 0) client_ask(client);
     return 0;
 }
 
@@ -201,11 +221,14 @@ static void client_push(struct ws_clients *clients, struct ws_client *client)
 {
     bool ready = client->asked_ms == 0 && client->close_status == 0 && lws_get_close_length(client->wsi) == 0 &&
                  lws_partial_buffered(client->wsi) == 0;
-    int frames = ready ? client_collect(clients, client) : 0;
-    if (frames > 0) frames = client_write(clients, client, frames);
-    out_shrink(clients);
-    if (frames < 0) client_close(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the frame could not be made");
-    if (!ready || frames != 0) client_ask(client);
+    if (!ready) {
+        client_ask(client);
+        return;
+    }
+    bool failed = client_collect(clients, client) != OK || client_write(clients, client) != 0;
+    if (failed) client_close(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the frame could not be made");
+    if (failed || client_unfinished(clients, client)) client_ask(client);
+    turn_shrink(&clients->turn);
 }
 
 int ws_client_timer(struct ws_client *client)

@@ -29,11 +29,20 @@ struct ws_client {
     int64_t asked_ms;      /* since when a writable socket is waited for; 0 = it is not */
 };
 
+/* The frames of one turn, LWS_PRE bytes of room in front. */
+struct ws_turn {
+    struct buf out;
+    int frames;
+    bool more;   /* than one turn takes; false = there was nothing more for the client */
+    bool common; /* clients that stand at `from` get the same, and are at `to` then */
+    struct live_place from, to;
+};
+
 /* What all clients share. */
 struct ws_clients {
     struct server *server;
     struct ws_client *first;
-    struct buf out; /* the frame under way, LWS_PRE bytes of room in front */
+    struct ws_turn turn; /* the last one */
     bool closing;
 };
 

@@ -191,6 +191,79 @@ Test(live, several_subscriptions_take_turns)
     silence();
 }
 
+static struct live *another(const char *target)
+{
+    struct live *other = NULL;
+    struct buf sync;
+    cr_assert_eq(live_open(&kit.server, (struct slice){ target, strlen(target) }, false, &other), OK);
+    buf_init(&sync, 4096);
+    while (live_next(other, &sync) == 1) {
+    }
+    buf_free(&sync);
+    return other;
+}
+
+Test(live, clients_that_are_alike_stand_at_one_place)
+{
+    struct live_place place, there;
+    (void)api_kit_post(&kit, "1");
+    live = another("/live");
+    struct live *other = another("/live?old=false");
+    cr_assert(live_place(live, &place) && live_place(other, &there));
+    cr_assert(live_place_same(&place, &there));
+    append("2");
+    frame("{\"seq\":17,\"value\":2}");
+    silence();
+    cr_assert(live_place(live, &place));
+    cr_assert_not(live_place_same(&place, &there));
+    cr_assert_not(live_go(other, &place), "there was nothing more");
+    cr_assert_not(live_wake(other));
+    live_free(other);
+}
+
+/* Frames made earlier are given to a client that was slow: what came after them is not forgotten. */
+Test(live, a_client_that_goes_on_from_an_old_place_gets_what_came_since)
+{
+    struct live_place place;
+    live = another("/live");
+    struct live *slow = another("/live");
+    append("1");
+    frame("{\"seq\":0,\"value\":1}");
+    silence();
+    cr_assert(live_place(live, &place));
+    append("2");
+    cr_assert(live_wake(slow));
+    cr_assert(live_go(slow, &place), "there is more");
+    struct live *first = live;
+    live = slow;
+    frame("{\"seq\":17,\"value\":2}");
+    silence();
+    live_free(first);
+}
+
+Test(live, clients_with_something_of_their_own_are_not_alike)
+{
+    static const char *const own[] = { "/live?subscribe=false", "/live?limit=5", "/live?lte=100", "/live?type=post" };
+    struct live_place place;
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        struct live *other = another(own[i]);
+        cr_assert_not(live_place(other, &place), "%s", own[i]);
+        live_free(other);
+    }
+    (void)api_kit_post(&kit, "1");
+    connect_to("/live");
+    cr_assert_not(live_place(live, &place), "its sync frame is owed");
+    frame("{\"seq\":0,\"value\":1}");
+    frame("{\"sync\":true,\"since\":0}");
+    cr_assert(live_place(live, &place));
+    say("{\"op\":\"sub\",\"id\":\"a\"}");
+    cr_assert_not(live_place(live, &place), "it has two subscriptions");
+    say("{\"op\":\"unsub\",\"id\":\"a\"}");
+    cr_assert_not(live_place(live, &place), "an answer is owed");
+    frame("{\"id\":\"a\",\"closed\":true}");
+    cr_assert(live_place(live, &place));
+}
+
 Test(live, mistakes_are_answered_and_change_nothing)
 {
     connect_to("/live?subscribe=false");

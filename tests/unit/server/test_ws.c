@@ -296,6 +296,57 @@ Test(ws, much_log_comes_whole_and_in_order)
     (void)close(fd);
 }
 
+/* Frames that were made for one client serve those that stand where it stood; nobody may get them twice, or what is not his. */
+Test(ws, many_clients_get_what_each_asked_for)
+{
+    enum { ALIKE = 4, RECORDS = 300 };
+    char text[64], value[16];
+    int alike[ALIKE];
+    append("1000");
+    for (int i = 0; i < ALIKE; i++)
+        alike[i] = connect_to("/live?old=false");
+    int few = connect_to("/live?gt=0&limit=100"), named = connect_to("/live?subscribe=false");
+    say(named, "{\"op\":\"sub\",\"id\":\"n\",\"gt\":0}");
+    for (int i = 0; i < ALIKE; i++)
+        frame(alike[i], "{\"sync\":true,\"since\":0}");
+    frame(few, "{\"sync\":true,\"since\":0}");
+    for (int i = 1; i <= RECORDS; i++) {
+        (void)snprintf(value, sizeof value, "%d", 1000 + i);
+        append(value);
+        if (i == RECORDS / 2) say(alike[0], "{\"op\":\"unsub\",\"id\":\"nobody\"}");
+    }
+    int late = connect_to("/live");
+    for (int i = 0; i <= RECORDS; i++) {
+        (void)snprintf(text, sizeof text, "{\"seq\":%d,\"value\":%d}", 20 * i, 1000 + i);
+        frame(late, text);
+    }
+    frame_with(late, "\"sync\":true");
+    for (int i = 1, errors = 0; i <= RECORDS; i++) {
+        char got[1024];
+        (void)snprintf(text, sizeof text, "{\"seq\":%d,\"value\":%d}", 20 * i, 1000 + i);
+        for (int k = 1; k < ALIKE; k++)
+            frame(alike[k], text);
+        for (bool again = true; again;) {
+            cr_assert_eq(read_frame(alike[0], got, sizeof got), 1);
+            again = strstr(got, "\"error\"") != NULL;
+            errors += again;
+            cr_assert(again ? errors == 1 : strcmp(got, text) == 0, "%s instead of %s", got, text);
+        }
+        if (i <= 100) frame(few, text);
+    }
+    frame_with(few, "\"closed\":true");
+    frame(named, "{\"id\":\"n\",\"sync\":true,\"since\":0}");
+    for (int i = 1; i <= RECORDS; i++) {
+        (void)snprintf(text, sizeof text, "{\"id\":\"n\",\"seq\":%d,\"value\":%d}", 20 * i, 1000 + i);
+        frame(named, text);
+    }
+    for (int i = 0; i < ALIKE; i++)
+        (void)close(alike[i]);
+    (void)close(few);
+    (void)close(named);
+    (void)close(late);
+}
+
 Test(ws, a_stop_says_going_away)
 {
     int fd = connect_to("/live");
