@@ -10,7 +10,7 @@
 /* One turn of a client: enough to fill its socket, little enough that the others come soon. What the socket does not take
  * of it stays in libwebsockets' memory, so this is also what a client that stopped reading costs beside its socket. */
 #define WS_TURN_FRAMES 1024
-#define WS_TURN_BYTES ((size_t)64 << 10)
+#define WS_TURN_BYTES ((size_t)128 << 10)
 
 #define WS_KEEP_BYTES ((size_t)1 << 20) /* a buffer that grew larger is given back */
 
