@@ -122,6 +122,28 @@ Test(json_valid, tells_whether_a_text_stands_on_one_line)
         cr_expect(json_valid_look((struct slice){ lines[i], strlen(lines[i]) }, &one_line) && !one_line, "%zu", i);
 }
 
+/* A record with one byte changed to what matters to JSON, wherever it stands: strings longer than a vector, too. */
+Test(json_valid, one_changed_byte_is_judged_as_a_parser_does)
+{
+    static const char record[] =
+        "{\"key\":\"%zUVL4xBPMQ+vqG3QStp7m+qPM1o7exoGqjImNnaNWnM=.sha256\",\"value\":{\"previous\":null,"
+        "\"sequence\":12,\"timestamp\":1420070390666.5,\"content\":{\"type\":\"post\",\"text\":"
+        "\"a \xc3\xa9 \\u00e9 \\\"quoted\\\" text\",\"list\":[1,-2.5e3,{},[],true]}},\"timestamp\":1420070400260}";
+    static const char bytes[] = "\"\\{}[],: 0-.\n\x1f\x80\xc3\xffx";
+    char text[sizeof record];
+    memcpy(text, record, sizeof record);
+    cr_assert(json_valid((struct slice){ text, sizeof record - 1 }));
+    for (size_t i = 0; i < sizeof record - 1; i++) {
+        for (size_t k = 0; k < sizeof bytes - 1; k++) {
+            text[i] = bytes[k];
+            json_t *doc = json_loadb(text, sizeof record - 1, JSON_DECODE_ANY, NULL);
+            cr_expect_eq(json_valid((struct slice){ text, sizeof record - 1 }), doc != NULL, "%s", text);
+            json_decref(doc);
+        }
+        text[i] = record[i];
+    }
+}
+
 /* Random texts from the alphabet of JSON, judged by jansson too. */
 Test(json_valid, agrees_with_a_parser)
 {
