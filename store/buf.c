@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "store/err.h"
+#include "store/utf8.h"
 
 void buf_init(struct buf *buf, size_t max)
 {
@@ -99,25 +100,6 @@ int buf_put_int(struct buf *buf, int64_t n)
     } while (rest != 0);
     if (n < 0 && buf_putc(buf, '-') != OK) return buf->err;
     return buf_append(buf, digits + at, sizeof digits - at);
-}
-
-/* The length of the well-formed UTF-8 sequence at `s` (RFC 3629), 0 if there is none. */
-static size_t utf8_length(const unsigned char *s, size_t len)
-{
-    static const unsigned char low[] = { [0xE0] = 0xA0, [0xF0] = 0x90 };
-    size_t need = s[0] < 0x80                    ? 1
-                  : s[0] >= 0xC2 && s[0] <= 0xDF ? 2
-                  : (s[0] & 0xF0) == 0xE0        ? 3
-                  : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4
-                                                 : 0;
-    if (need == 0 || need > len) return 0;
-    if (need == 1) return 1;
-    unsigned char min = s[0] == 0xE0 || s[0] == 0xF0 ? low[s[0]] : 0x80;
-    unsigned char max = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : 0xBF;
-    if (s[1] < min || s[1] > max) return 0;
-    for (size_t i = 2; i < need; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    return need;
 }
 
 static void buf_put_json_char(struct buf *buf, unsigned char c)

@@ -54,23 +54,34 @@ static size_t char_cut(const unsigned char *text, size_t len, size_t *at, unsign
     return 2;
 }
 
+/* How many of the first bytes are ASCII. */
+static size_t ascii_length(const unsigned char *text, size_t len)
+{
+    size_t at = 0;
+    for (; len - at >= 8; at += 8) {
+        uint64_t word;
+        memcpy(&word, text + at, sizeof word);
+        if ((word & UINT64_C(0x8080808080808080)) != 0) break;
+    }
+    while (at < len && text[at] < 0x80)
+        at++;
+    return at;
+}
+
 void canonical_hash(const char *text, size_t len, uint8_t ret_hash[32])
 {
     const unsigned char *bytes = (const unsigned char *)text;
     crypto_hash_sha256_state state;
     crypto_hash_sha256_init(&state);
-    unsigned char chunk[1024];
-    size_t fill = 0;
     for (size_t at = 0; at < len;) {
-        if (bytes[at] < 0x80)
-            chunk[fill++] = bytes[at++];
-        else
+        unsigned char chunk[256];
+        size_t plain = ascii_length(bytes + at, len - at), fill = 0;
+        crypto_hash_sha256_update(&state, bytes + at, plain);
+        at += plain;
+        while (at < len && bytes[at] >= 0x80 && fill < sizeof chunk - 1)
             fill += char_cut(bytes, len, &at, chunk + fill);
-        if (fill < sizeof chunk - 1) continue;
         crypto_hash_sha256_update(&state, chunk, fill);
-        fill = 0;
     }
-    crypto_hash_sha256_update(&state, chunk, fill);
     crypto_hash_sha256_final(&state, ret_hash);
 }
 

@@ -9,6 +9,8 @@
 
 #define DIGITS_MAX 17                /* always enough to tell one double from the next */
 #define EXACT_MAX 9007199254740992.0 /* 2^53: whole numbers below it are exact */
+#define EXACT_WHOLE (UINT64_C(1) << 53)
+#define THOUSANDTHS_MAX 8796093022208.0 /* 2^43: below it doubles stand closer than thousandths */
 
 static locale_t number_locale;
 static pthread_once_t number_once = PTHREAD_ONCE_INIT;
@@ -44,7 +46,7 @@ static const char *digits_walk(const char *at, struct number_text *number, int s
     for (; digit_is(*at); at++) {
         if (!number->simple) continue;
         if (number->digits > 0 || *at != '0') number->digits++;
-        if (number->digits > DBL_DIG) number->simple = false;
+        if (number->digits > DIGITS_MAX) number->simple = false;
         number->mantissa = number->mantissa * 10 + (uint64_t)(*at - '0');
         number->exponent += shift;
         if (number->exponent < -1000) number->simple = false;
@@ -86,7 +88,8 @@ static bool number_small(const struct number_text *number, double *ret_value)
 {
     static const double tens[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
-    if (!number->simple || number->exponent < -22 || number->exponent > 22) return false;
+    if (!number->simple || number->mantissa > EXACT_WHOLE || number->exponent < -22 || number->exponent > 22)
+        return false;
     double value = (double)number->mantissa;
     *ret_value = number->exponent < 0 ? value / tens[-number->exponent] : value * tens[number->exponent];
     return true;
@@ -216,6 +219,21 @@ static char *put_double(char *at, const char *digits, int count, int point)
     return put_digits(put_zeros(at, -point), digits, count);
 }
 
+/* Thousandths, as times have them. Below THOUSANDTHS_MAX no two of them are the same double, so the one that reads as `value` is
+ * the shortest text for it. The division is rounded as the reading of its decimal would be. */
+static char *put_thousandths(char *at, double value)
+{
+    if (value >= THOUSANDTHS_MAX) return NULL;
+    uint64_t whole = (uint64_t)(value * 1000 + 0.5);
+    if ((double)whole / 1000 != value) return NULL;
+    at = put_uint(at, whole / 1000);
+    *at++ = '.';
+    unsigned part = (unsigned)(whole % 1000);
+    for (unsigned unit = 100; part > 0; part %= unit, unit /= 10)
+        *at++ = (char)('0' + part / unit);
+    return at;
+}
+
 size_t canonical_number(double value, char *out)
 {
     char *at = out;
@@ -225,6 +243,8 @@ size_t canonical_number(double value, char *out)
         value = -value;
     }
     if (value < EXACT_MAX && (double)(uint64_t)value == value) return (size_t)(put_uint(at, (uint64_t)value) - out);
+    char *end = put_thousandths(at, value);
+    if (end != NULL) return (size_t)(end - out);
     char digits[DIGITS_MAX];
     int exponent;
     int count = digits_shortest(value, digits, &exponent);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "store/err.h"
+#include "store/utf8.h"
 
 /* The text is copied once, and strings are unescaped where they stand in the copy (an escape is never shorter than
  * what it stands for). Nodes wait on a stack until their array or object closes, then move to a block of their own
@@ -253,19 +254,6 @@ static int unescape(struct parser *parser, char **out)
     return parse_error(parser, "no such escape in a string");
 }
 
-/* The length of the well-formed UTF-8 character at `s` (RFC 3629), 0 if there is none. The terminator ends it in time. */
-static size_t utf8_length(const unsigned char *s)
-{
-    size_t need = s[0] < 0xC2 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : s[0] < 0xF5 ? 4 : 0;
-    if (need == 0) return 0;
-    unsigned char min = s[0] == 0xE0 ? 0xA0 : s[0] == 0xF0 ? 0x90 : 0x80;
-    unsigned char max = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : 0xBF;
-    if (s[1] < min || s[1] > max) return 0;
-    for (size_t i = 2; i < need; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    return need;
-}
-
 static bool string_plain(char c)
 {
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
@@ -277,7 +265,7 @@ static int string_step(struct parser *parser, char **out)
     unsigned char c = (unsigned char)*parser->at;
     if (c == '\\') return unescape(parser, out);
     if (c < 0x20) return parse_error(parser, "a control character stands unescaped in a string");
-    size_t n = utf8_length((const unsigned char *)parser->at);
+    size_t n = utf8_length((const unsigned char *)parser->at, (size_t)(parser->end - parser->at));
     if (n == 0) return parse_error(parser, "invalid UTF-8");
     memmove(*out, parser->at, n);
     *out += n;

@@ -5,12 +5,13 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "store/canonical_node.h"
+#include "store/canonical_indent.h"
 #include "store/err.h"
 
 /* A UTF-16 unit takes at most three bytes: text beyond this is too long however its characters are counted. */
 #define TEXT_MAX ((size_t)FEED_MESSAGE_MAX * 3)
-#define RECORD_MAX (TEXT_MAX + 256)
+#define RECORD_REST 256 /* what stands around the value at most */
+#define RECORD_MAX (TEXT_MAX + RECORD_REST)
 
 /* White space and escapes may blow up the text of a small message, but not without end. */
 #define INPUT_MAX ((size_t)1 << 20)
@@ -188,87 +189,120 @@ static int check_size(const struct canonical *value, struct buf *text)
 }
 
 /* What is signed is `text`, or its HMAC where the network has a key of its own. */
-static void signed_bytes(const struct buf *text, const uint8_t *hmac_key, uint8_t mac[crypto_auth_BYTES],
+static void signed_bytes(struct slice text, const uint8_t *hmac_key, uint8_t mac[crypto_auth_BYTES],
                          struct slice *ret_bytes)
 {
-    *ret_bytes = (struct slice){ text->data, text->len };
+    *ret_bytes = text;
     if (hmac_key == NULL) return;
-    crypto_auth(mac, (const unsigned char *)text->data, text->len, hmac_key);
+    crypto_auth(mac, (const unsigned char *)text.data, text.len, hmac_key);
     *ret_bytes = (struct slice){ (const char *)mac, crypto_auth_BYTES };
 }
 
 /* The signature stands last, so the text that was signed is the whole text without its tail. `text` is cut to it. */
-static int check_signature(struct buf *text, const uint8_t *signature, const uint8_t *hmac_key,
+static int check_signature(char *text, size_t len, const uint8_t *signature, const uint8_t *hmac_key,
                            const struct feed_message *message)
 {
     size_t tail = sizeof SIGNATURE_BEFORE - 1 + SIGNATURE_LEN + sizeof SIGNATURE_AFTER - 1;
-    text->len -= tail;
-    int err = buf_append(text, "\n}", 2);
-    if (err != OK) return err;
+    memcpy(text + len - tail, "\n}", 2);
     uint8_t mac[crypto_auth_BYTES];
     struct slice bytes;
-    signed_bytes(text, hmac_key, mac, &bytes);
+    signed_bytes((struct slice){ text, len - tail + 2 }, hmac_key, mac, &bytes);
     if (crypto_sign_verify_detached(signature, (const unsigned char *)bytes.data, bytes.len, message->author.id) == 0)
         return OK;
     return err_set(ERR_INVALID, "the signature does not fit the message and its author%s",
                    hmac_key == NULL ? "" : " (or it was made for another network)");
 }
 
-/* Everything of the record but its time: feed_record adds that. */
-static int record_start(const struct canonical *value, struct feed_message *message)
+/* Everything of the record but its time: feed_record adds that. `compact` holds the value, or is NULL: then `value` is printed. */
+static int record_start(const struct canonical *value, struct slice compact, struct feed_message *message)
 {
     struct buf *record = &message->record;
     char key[REF_TEXT_MAX];
+    if (compact.data != NULL) (void)buf_reserve(record, compact.len + RECORD_REST);
     buf_puts(record, "{\"key\":\"");
     buf_append(record, key, ref_print(&message->id, key));
     buf_puts(record, "\",\"value\":");
-    int err = canonical_print_compact(value, record);
+    int err =
+        compact.data != NULL ? buf_append(record, compact.data, compact.len) : canonical_print_compact(value, record);
     if (err != OK) return err;
     err = buf_puts(record, ",\"timestamp\":");
     message->record_head = record->len;
     return err;
 }
 
-static int check_doc(const struct canonical *value, bool verify, const uint8_t *hmac_key, struct feed_message *message)
+/* What is checked, and how. */
+struct check {
+    bool verify;
+    const uint8_t *hmac_key;
+    struct feed_message *message;
+};
+
+/* `text` is the canonical text of `value`, whose shape is right; it is changed. */
+static int check_text(const struct check *check, const struct canonical *value, struct slice compact, char *text,
+                      size_t len, const uint8_t signature[crypto_sign_BYTES])
+{
+    struct feed_message *message = check->message;
+    int err = OK;
+    message->id.kind = REF_MESSAGE;
+    canonical_hash(text, len, message->id.id);
+    if (check->verify) err = check_signature(text, len, signature, check->hmac_key, message);
+    return err == OK ? record_start(value, compact, message) : err;
+}
+
+static int check_tree(const struct check *check, const struct canonical *value)
 {
     uint8_t signature[crypto_sign_BYTES];
     struct buf text;
     buf_init(&text, TEXT_MAX);
-    int err = check_shape(value, message, signature);
+    int err = check_shape(value, check->message, signature);
     if (err == OK) err = check_size(value, &text);
-    if (err == OK) {
-        message->id.kind = REF_MESSAGE;
-        canonical_hash(text.data, text.len, message->id.id);
-        if (verify) err = check_signature(&text, signature, hmac_key, message);
-    }
-    if (err == OK) err = record_start(value, message);
+    if (err == OK) err = check_text(check, value, (struct slice){ NULL, 0 }, text.data, text.len, signature);
     buf_free(&text);
     return err;
 }
 
-static int check_text(const char *value, size_t len, bool verify, const uint8_t *hmac_key,
-                      struct feed_message *ret_message)
+static int check_any_form(const struct check *check, struct slice value)
 {
-    *ret_message = (struct feed_message){ .sequence = 0 };
-    buf_init(&ret_message->record, RECORD_MAX);
-    int err = sodium_start();
-    if (err != OK) return err;
-    if (len > INPUT_MAX) return err_set(ERR_LIMIT, "a message of %zu bytes; the most is %zu", len, INPUT_MAX);
     struct canonical *doc = NULL;
-    err = canonical_parse(value, len, &doc);
-    if (err == OK) err = check_doc(doc, verify, hmac_key, ret_message);
+    int err = canonical_parse(value.data, value.len, &doc);
+    if (err == OK) err = check_tree(check, doc);
     canonical_free(doc);
     return err;
 }
 
+/* true = it has the form that nearly all messages have, and *ret_err is the verdict; false = nothing is known. */
+static bool check_compact(const struct check *check, struct slice value, int *ret_err)
+{
+    char text[TEXT_MAX];
+    uint8_t signature[crypto_sign_BYTES];
+    struct canonical_indent indent;
+    if (!canonical_indent(value.data, value.len, text, sizeof text, &indent) || indent.units > FEED_MESSAGE_MAX)
+        return false;
+    int err = check_shape(&indent.root, check->message, signature);
+    if (err == OK) err = check_text(check, &indent.root, value, text, indent.len, signature);
+    *ret_err = err;
+    return true;
+}
+
+static int check_value(const struct check *check, struct slice value)
+{
+    *check->message = (struct feed_message){ .sequence = 0 };
+    buf_init(&check->message->record, RECORD_MAX);
+    int err = sodium_start();
+    if (err != OK) return err;
+    if (value.len > INPUT_MAX)
+        return err_set(ERR_LIMIT, "a message of %zu bytes; the most is %zu", value.len, INPUT_MAX);
+    return check_compact(check, value, &err) ? err : check_any_form(check, value);
+}
+
 int feed_check(const char *value, size_t len, const uint8_t *hmac_key, struct feed_message *ret_message)
 {
-    return check_text(value, len, true, hmac_key, ret_message);
+    return check_value(&(struct check){ true, hmac_key, ret_message }, (struct slice){ value, len });
 }
 
 int feed_check_unsigned(const char *value, size_t len, struct feed_message *ret_message)
 {
-    return check_text(value, len, false, NULL, ret_message);
+    return check_value(&(struct check){ false, NULL, ret_message }, (struct slice){ value, len });
 }
 
 void feed_message_free(struct feed_message *message)
@@ -343,7 +377,7 @@ int feed_sign(const char *unsigned_value, size_t len, const uint8_t secret_key[6
     if (err == OK) {
         uint8_t mac[crypto_auth_BYTES], signature[crypto_sign_BYTES];
         struct slice bytes;
-        signed_bytes(&text, hmac_key, mac, &bytes);
+        signed_bytes((struct slice){ text.data, text.len }, hmac_key, mac, &bytes);
         crypto_sign_detached(signature, NULL, (const unsigned char *)bytes.data, bytes.len, secret_key);
         err = sign_print(doc, signature, out);
     }

@@ -90,8 +90,20 @@ function randomDoubles (count) {
   })
 }
 
+// Numbers as times have them, and their neighbours.
+function times (count) {
+  const random = makeRandom(seed + 4)
+  const whole = new BigInt64Array(1)
+  const double = new Float64Array(whole.buffer)
+  return Array.from({ length: count }, () => {
+    double[0] = Math.floor(random.bits() * 2 ** random.below(13)) + random.below(1000) / 1000
+    whole[0] += BigInt(random.below(3) - 1)
+    return double[0]
+  })
+}
+
 test('a double is printed as JavaScript prints it', async () => {
-  const doubles = edgeDoubles().concat(randomDoubles(200000))
+  const doubles = edgeDoubles().concat(randomDoubles(200000), times(100000))
   for (let at = 0; at < doubles.length; at += 50000) {
     const part = doubles.slice(at, at + 50000)
     const bytes = Buffer.alloc(part.length * 8)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/canonical.h"
+#include "store/canonical_indent.h"
 #include "store/err.h"
 #include "store/feed.h"
 
@@ -27,6 +27,16 @@ static void check_fixed_point(const struct buf *text, const struct buf *expected
     must(again.len == expected->len && memcmp(again.data, expected->data, again.len) == 0);
     canonical_free(doc);
     buf_free(&again);
+}
+
+/* The short way may refuse anything, but must say what the tree says. */
+static void check_indent(const char *text, size_t len, const struct buf *pretty, const struct buf *compact)
+{
+    static char out[1 << 16];
+    struct canonical_indent indent;
+    if (!canonical_indent(text, len, out, sizeof out, &indent)) return;
+    must(pretty != NULL && compact->len == len && memcmp(compact->data, text, len) == 0);
+    must(pretty->len == indent.len && memcmp(pretty->data, out, indent.len) == 0);
 }
 
 static void check_feed(const char *data, size_t len)
@@ -60,6 +70,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         check_fixed_point(&pretty, &pretty, canonical_print);
         check_fixed_point(&pretty, &compact, canonical_print_compact);
         check_fixed_point(&compact, &pretty, canonical_print);
+        check_indent(text, len, &pretty, &compact);
+    } else {
+        check_indent(text, len, NULL, NULL);
     }
     canonical_free(doc);
     check_feed(text, len);

@@ -187,6 +187,30 @@ Test(canonical, powers_of_two_print_the_short_neighbour_that_reads_back)
     expect_number(-INFINITY, "null");
 }
 
+Test(canonical, thousandths_are_printed_with_their_own_digits)
+{
+    expect_number(0.001, "0.001");
+    expect_number(0.1, "0.1");
+    expect_number(-12.25, "-12.25");
+    expect_number(1500000000000.001, "1500000000000.001");
+    expect_number(1500000000000.0012, "1500000000000.0012");
+    expect_number(8796093022207.999, "8796093022207.999");
+    expect_number(8796093022208.001, "8796093022208.002");
+    expect_number(0.0004999999999999999, "0.0004999999999999999");
+    uint64_t seed = random_seed(), state = seed;
+    for (int i = 0; i < 100000; i++) {
+        uint64_t whole = random_next(&state) >> (11 + random_next(&state) % 40);
+        char expected[40];
+        int len = snprintf(expected, sizeof expected, "%" PRIu64 ".%03u", whole / 1000 % (UINT64_C(1) << 43),
+                           (unsigned)(whole % 1000));
+        double value = strtod(expected, NULL);
+        while (expected[len - 1] == '0')
+            expected[--len] = '\0';
+        if (expected[len - 1] == '.') expected[len - 1] = '\0';
+        expect_number(value, expected);
+    }
+}
+
 Test(canonical, every_number_reads_back_as_itself)
 {
     uint64_t seed = random_seed(), state = seed;
