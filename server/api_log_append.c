@@ -6,9 +6,9 @@
 
 #include "server/api.h"
 #include "server/parallel.h"
+#include "server/sent.h"
 #include "server/text.h"
 #include "store/canonical.h"
-#include "store/json.h"
 
 #define APPEND_PARALLEL 32 /* messages from which on threads are worth starting */
 
@@ -30,10 +30,6 @@ static void append_free(void *state)
     if (append == NULL) return;
     for (size_t i = 0; i < append->count && append->messages != NULL; i++)
         feed_message_free(&append->messages[i]);
-    free(append->messages);
-    free(append->values);
-    free(append->lines);
-    free(append->seqs);
     free(append);
 }
 
@@ -101,18 +97,17 @@ static size_t append_count(struct slice body, bool batch)
 
 static int append_new(struct slice body, bool batch, bool any, size_t count, struct append **ret_append)
 {
-    struct append *append = calloc(1, sizeof *append);
-    if (append == NULL) return err_set(ERR_NOMEM, "no memory to append");
+    /* in one piece: most requests carry one message */
+    struct append *append;
+    size_t one = sizeof *append->values + sizeof *append->lines + sizeof *append->seqs + sizeof *append->messages;
+    append = calloc(1, sizeof *append + count * one);
+    if (append == NULL) return err_set(ERR_NOMEM, "no memory to append %zu messages", count);
     append->batch = batch;
     append->count = count;
-    append->values = calloc(count, sizeof *append->values);
-    append->lines = calloc(count, sizeof *append->lines);
-    append->seqs = calloc(count, sizeof *append->seqs);
-    if (!any) append->messages = calloc(count, sizeof *append->messages);
-    if (append->values == NULL || append->lines == NULL || append->seqs == NULL || (!any && append->messages == NULL)) {
-        append_free(append);
-        return err_set(ERR_NOMEM, "no memory to append %zu messages", count);
-    }
+    append->values = (struct slice *)(append + 1);
+    append->lines = (size_t *)(append->values + count);
+    append->seqs = (int64_t *)(append->lines + count);
+    if (!any) append->messages = (struct feed_message *)(append->seqs + count);
     append->values[0] = text_trim(body);
     size_t at = 0, line = 0;
     for (size_t i = 0; batch && i < count; i++)
@@ -122,24 +117,6 @@ static int append_new(struct slice body, bool batch, bool any, size_t count, str
 }
 
 /* ---- checking ---- */
-
-/* {"key","value","timestamp"} or a bare value; *ret_key is empty for the latter. */
-static int append_unwrap(struct slice sent, struct slice *ret_value, struct slice *ret_key)
-{
-    struct slice author, value, key = { NULL, 0 };
-    *ret_value = sent;
-    *ret_key = key;
-    if (sent.data[0] != '{') return OK;
-    int found = json_find(sent, "author", &author);
-    if (found != 0) return found < 0 ? found : OK;
-    found = json_find(sent, "value", &value);
-    if (found <= 0) return found;
-    found = json_find(sent, "key", &key);
-    if (found < 0) return found;
-    *ret_value = value;
-    *ret_key = key;
-    return OK;
-}
 
 static int append_check_key(struct slice key, const struct ref *id)
 {
@@ -154,11 +131,11 @@ static int append_check_key(struct slice key, const struct ref *id)
 /* The message by itself; its record is made when all are good. */
 static int append_check_message(struct append *append, size_t i)
 {
-    struct slice value, key;
+    struct sent sent;
     struct feed_message *message = &append->messages[i];
-    int err = append_unwrap(append->values[i], &value, &key);
-    if (err == OK) err = feed_check(value.data, value.len, NULL, message);
-    return err == OK ? append_check_key(key, &message->id) : err;
+    sent_read(append->values[i], &sent);
+    int err = feed_check(sent.value.data, sent.value.len, NULL, message);
+    return err == OK ? append_check_key(sent.key, &message->id) : err;
 }
 
 static int append_check_any(struct slice value)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "server/parallel.h"
+#include "server/sent.h"
 #include "store/canonical.h"
 #include "store/err.h"
 #include "store/json.h"
@@ -91,16 +92,14 @@ static double clock_ms(void)
 
 static int check_message(const struct import_batch *batch, struct slice line, struct feed_message *message)
 {
-    struct slice value = line, key = { 0 }, time = { 0 };
+    struct sent sent;
     double received = clock_ms();
-    bool record = json_find(line, "value", &value) == 1 && value.len > 0 && value.data[0] == '{';
-    if (!record) value = line;
-    int err = batch->trust ? feed_check_unsigned(value.data, value.len, message)
-                           : feed_check(value.data, value.len, NULL, message);
+    sent_read(line, &sent);
+    int err = batch->trust ? feed_check_unsigned(sent.value.data, sent.value.len, message)
+                           : feed_check(sent.value.data, sent.value.len, NULL, message);
+    if (err == OK && sent.key.data != NULL) err = check_key(sent.key, message);
     if (err != OK) return err;
-    if (record && json_find(line, "key", &key) == 1) err = check_key(key, message);
-    if (err != OK) return err;
-    if (record && json_find(line, "timestamp", &time) == 1) (void)json_number(time, &received);
+    if (sent.timestamp.data != NULL) (void)json_number(sent.timestamp, &received);
     return feed_record(message, received);
 }
 
