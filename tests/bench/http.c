@@ -192,7 +192,7 @@ struct post {
     struct slice *lines;
     size_t line_count, batch, step; /* `step` connections */
     const char *port;
-    struct buf body;
+    struct buf request;
     double *latencies;
     size_t asked, answers;
 };
@@ -200,23 +200,24 @@ struct post {
 /* The next batch of a connection; false = it has none. */
 static bool post_ask(struct post *post, struct line *line)
 {
-    size_t from = line->next * post->batch;
-    char head[256];
+    size_t from = line->next * post->batch, bytes = 0;
     if (from >= post->line_count) return false;
-    buf_reset(&post->body);
-    for (size_t i = from; i < from + post->batch && i < post->line_count; i++) {
-        (void)buf_append(&post->body, post->lines[i].data, post->lines[i].len);
-        (void)buf_putc(&post->body, '\n');
+    size_t to = post->line_count - from < post->batch ? post->line_count : from + post->batch;
+    for (size_t i = from; i < to; i++)
+        bytes += post->lines[i].len + 1;
+    buf_reset(&post->request);
+    (void)buf_printf(&post->request,
+                     "POST /log HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nContent-Type: application/%s\r\n"
+                     "Content-Length: %zu\r\n\r\n",
+                     post->port, post->batch == 1 ? "json" : "x-ndjson", bytes);
+    for (size_t i = from; i < to; i++) {
+        (void)buf_append(&post->request, post->lines[i].data, post->lines[i].len);
+        (void)buf_putc(&post->request, '\n');
     }
-    int len = snprintf(head, sizeof head,
-                       "POST /log HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nContent-Type: application/%s\r\n"
-                       "Content-Length: %zu\r\n\r\n",
-                       post->port, post->batch == 1 ? "json" : "x-ndjson", post->body.len);
     line->next += post->step;
     line->asked = bench_now();
     post->asked++;
-    net_send(line->fd, head, (size_t)len);
-    net_send(line->fd, post->body.data, post->body.len);
+    net_send(line->fd, post->request.data, post->request.len); /* in one piece, as clients do */
     return true;
 }
 
@@ -240,7 +241,7 @@ static void run_post(char **args)
     if (post.line_count > most) post.line_count = most;
     post.latencies = malloc(post.line_count * sizeof *post.latencies);
     if (post.latencies == NULL) bench_die("out of memory");
-    buf_init(&post.body, (size_t)64 << 20);
+    buf_init(&post.request, (size_t)64 << 20);
     lines_open(&lines, (uint16_t)bench_number(args[0]), post.step);
     double began = bench_now();
     for (size_t i = 0; i < lines.count; i++) {
@@ -253,7 +254,7 @@ static void run_post(char **args)
     name_of(args[5], "p99", name);
     bench_put(name, args[6], bench_rank(post.latencies, post.answers, 0.99));
     lines_close(&lines);
-    buf_free(&post.body);
+    buf_free(&post.request);
     free(post.latencies);
     free(post.lines);
     bench_unmap(&file);
