@@ -117,7 +117,7 @@ static void *flume_run(void *arg)
         append_round(flume, false);
         append_sync_due(flume, false);
         flume_tell_head(flume);
-        bool worked = index_step(flume);
+        bool worked = append_first(flume) || index_step(flume);
         waiters_tell(flume, flume_now_ms());
         if (!worked) flume_sleep(flume);
     }
@@ -214,7 +214,7 @@ static struct flume *flume_new(void)
     flume->wake_fd = flume->inotify_fd = -1;
     flume->queue_tail = &flume->queue;
     flume->waiters.next_deadline = FLUME_NEVER;
-    flume->sync_due_ms = flume->retry_ms = FLUME_NEVER;
+    flume->sync_due_ms = flume->retry_ms = flume->lag_until_ms = FLUME_NEVER;
     pending_init(&flume->pending);
     message_init(&flume->scan);
     return flume;
@@ -232,6 +232,7 @@ int flume_open(const struct flume_options *options, struct flume **ret_flume)
     if (err != OK) goto out;
     atomic_store(&flume->log, log);
     flume->told_head = log_durable(log);
+    flume->pending_from = log_since(log);
     err = kv_open(flume->views_dir, true, &wiped, &flume->kv);
     if (err == OK) err = flume_load_views(flume, wiped);
     if (err != OK) goto out;

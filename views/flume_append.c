@@ -19,6 +19,11 @@
 #define SYNC_SHARE 8
 #define SYNC_BYTES ((size_t)256 << 10)
 
+/* While more appends wait the views may stay behind the log, as nobody waits for them: a commit costs about the same for many records as
+ * for a few. */
+#define LAG_MS 20
+#define LAG_ENTRIES 8000 /* of what is pending */
+
 /* ---- the queue -------------------------------------------------------------------------------------------------- */
 
 /* The time of its record may be written meanwhile; a job must count the same when it leaves. */
@@ -57,9 +62,12 @@ static int append_refuse(struct flume *flume, const struct flume_append *job, si
 int flume_append(struct flume *flume, struct flume_append *job)
 {
     size_t bytes = job_bytes(job);
+    bool first = false;
     (void)pthread_mutex_lock(&flume->lock);
     int err = append_refuse(flume, job, bytes);
     if (err == OK) {
+        first =
+            flume->queue == NULL; /* whoever put something there has woken the indexer, and it looks before it sleeps */
         job->err = OK;
         job->index = job->duplicates = 0;
         job->detail[0] = '\0';
@@ -71,7 +79,7 @@ int flume_append(struct flume *flume, struct flume_append *job)
         (void)atomic_fetch_add(&flume->queue_new, 1);
     }
     (void)pthread_mutex_unlock(&flume->lock);
-    if (err == OK) flume_wake(flume);
+    if (first) flume_wake(flume);
     return err;
 }
 
@@ -86,16 +94,21 @@ static struct flume_append *queue_take(struct flume *flume)
     return jobs;
 }
 
-/* The job is the caller's again from here on. */
-static void job_done(struct flume *flume, struct flume_append *job)
+/* The jobs are their callers' again from here on. */
+static void jobs_done(struct flume *flume, struct flume_append *jobs)
 {
-    size_t bytes = job_bytes(job);
+    size_t bytes = 0, count = 0;
+    for (const struct flume_append *job = jobs; job != NULL; job = job->next, count++)
+        bytes += job_bytes(job);
     (void)pthread_mutex_lock(&flume->lock);
     flume->queue_bytes -= bytes;
-    flume->queue_count--;
+    flume->queue_count -= count;
     (void)pthread_mutex_unlock(&flume->lock);
-    job->next = NULL;
-    job->done(job);
+    for (struct flume_append *job = jobs, *next; job != NULL; job = next) {
+        next = job->next;
+        job->next = NULL;
+        job->done(job);
+    }
 }
 
 static void job_set_detail(struct flume_append *job, int err)
@@ -104,21 +117,26 @@ static void job_set_detail(struct flume_append *job, int err)
     (void)snprintf(job->detail, sizeof job->detail, "%s", err_detail(err));
 }
 
-static void job_succeed(struct flume *flume, struct flume_append *job)
+static void job_succeed(struct flume_append *job)
 {
     job->err = OK;
     job->detail[0] = '\0'; /* a duplicate left one */
-    job_done(flume, job);
 }
 
-/* Ends the job with `err` and what this thread knows about it. */
-static void job_fail(struct flume *flume, struct flume_append *job, int err)
+/* The verdict `err` and what this thread knows about it. */
+static void job_set_failed(struct flume_append *job, int err)
 {
     job_set_detail(job, err);
     job->duplicates = 0;
     for (size_t i = 0; i < job->count; i++)
         job->seqs[i] = SEQ_EMPTY;
-    job_done(flume, job);
+}
+
+static void job_fail(struct flume *flume, struct flume_append *job, int err)
+{
+    job_set_failed(job, err);
+    job->next = NULL;
+    jobs_done(flume, job);
 }
 
 /* ---- a round: all jobs that wait, one append, one sync ---------------------------------------------------------- */
@@ -271,13 +289,12 @@ static int job_check(struct round *round, struct flume_append *job)
 
 /* ---- may messages be checked? ----------------------------------------------------------------------------------- */
 
-/* The view of the chain rule that does not know all durable records yet, or NULL. What is above is in `pending`. */
-static const struct flume_slot *append_missing(const struct flume *flume)
+/* The view of the chain rule that does not know all records up to `seq` yet, or NULL. */
+static const struct flume_slot *append_missing(const struct flume *flume, int64_t seq)
 {
     static const enum view_id needed[] = { VIEW_feeds, VIEW_messages };
-    int64_t durable = log_durable(atomic_load(&flume->log));
     for (size_t i = 0; i < 2; i++)
-        if (flume->by_bit[needed[i]]->committed.since < durable) return flume->by_bit[needed[i]];
+        if (flume->by_bit[needed[i]]->committed.since < seq) return flume->by_bit[needed[i]];
     return NULL;
 }
 
@@ -316,8 +333,29 @@ int64_t append_next_ms(const struct flume *flume)
 /* Everything appended is in the views: they answer for it from now on. */
 static void pending_forget(struct flume *flume)
 {
-    if (flume->pending.count == 0 || flume->sync_due_ms != FLUME_NEVER || append_missing(flume) != NULL) return;
+    int64_t since = log_since(atomic_load(&flume->log));
+    if (flume->pending.count == 0 || flume->sync_due_ms != FLUME_NEVER || append_missing(flume, since) != NULL) return;
     pending_clear(&flume->pending);
+    flume->pending_from = since;
+}
+
+bool append_first(struct flume *flume)
+{
+    bool wanted = false;
+    if (atomic_load(&flume->queue_new) == 0 || flume->parked != NULL || flume->build != NULL ||
+        flume->pending.count >= LAG_ENTRIES) {
+        flume->lag_until_ms = FLUME_NEVER;
+        return false;
+    }
+    (void)pthread_mutex_lock(&flume->lock);
+    const struct flume_waiters *waiters = &flume->waiters;
+    wanted = waiters->count > 0 && waiters->items[0].seq <= flume->told_head;
+    (void)pthread_mutex_unlock(&flume->lock);
+    int64_t now = flume_now_ms();
+    if (flume->lag_until_ms == FLUME_NEVER) flume->lag_until_ms = now + LAG_MS;
+    if (!wanted && now < flume->lag_until_ms) return true;
+    flume->lag_until_ms = FLUME_NEVER;
+    return false;
 }
 
 /* ---- the round itself ------------------------------------------------------------------------------------------- */
@@ -333,7 +371,7 @@ static int round_read(struct round *round)
 static void round_take(struct round *round, struct flume_append *job, bool closing)
 {
     struct flume *flume = round->flume;
-    const struct flume_slot *missing = job->messages != NULL ? append_missing(flume) : NULL;
+    const struct flume_slot *missing = job->messages != NULL ? append_missing(flume, flume->pending_from) : NULL;
     int failed = flume_failure(flume);
     if (failed != OK) {
         job_fail(flume, job, failed);
@@ -389,9 +427,12 @@ static int round_append(struct round *round)
     int err = log_append(atomic_load(&flume->log), round->values, round->count, seqs);
     if (err == OK) {
         pending_settle(&flume->pending, seqs);
-        for (struct flume_append *job = round->good; job != NULL; job = job->next)
+        for (struct flume_append *job = round->good; job != NULL; job = job->next) {
             for (size_t i = 0; i < job->count; i++)
                 if (job->seqs[i] < 0) job->seqs[i] = seqs[-1 - job->seqs[i]];
+            /* of raw values only the views can tell whether they are messages */
+            if (job->messages == NULL && job->count > 0) flume->pending_from = job->seqs[job->count - 1];
+        }
         (void)atomic_fetch_add(&flume->appended, round->count);
         for (size_t i = 0; i < round->count; i++)
             flume->unsynced += round->values[i].len;
@@ -404,21 +445,22 @@ static int round_append(struct round *round)
 /* Ends the good jobs that are relaxed, or the other ones. */
 static void round_done(struct round *round, bool relaxed, int err)
 {
-    struct flume_append *jobs = round->good;
+    struct flume_append *jobs = round->good, *over = NULL, **over_tail = &over;
     round->good = NULL;
     round->good_tail = &round->good;
     for (struct flume_append *job = jobs, *next; job != NULL; job = next) {
+        struct flume_append ***tail = job->relaxed == relaxed ? &over_tail : &round->good_tail;
         next = job->next;
-        if (job->relaxed != relaxed) {
-            job->next = NULL;
-            *round->good_tail = job;
-            round->good_tail = &job->next;
-        } else if (err != OK) {
-            job_fail(round->flume, job, err);
-        } else {
-            job_succeed(round->flume, job);
-        }
+        job->next = NULL;
+        **tail = job;
+        *tail = &job->next;
+        if (job->relaxed != relaxed) continue;
+        if (err != OK)
+            job_set_failed(job, err);
+        else
+            job_succeed(job);
     }
+    if (over != NULL) jobs_done(round->flume, over);
 }
 
 /* As flume_now_ms, finer. */

@@ -171,6 +171,8 @@ struct flume {
     /* appending */
     struct flume_append *parked; /* jobs that wait for the views of the chain rule */
     struct pending pending;
+    int64_t pending_from; /* all messages above are in `pending`, whatever the views know */
+    int64_t lag_until_ms; /* the views may stay behind for the sake of appends until then; FLUME_NEVER = they do not */
     struct message scan;
     int64_t sync_due_ms;  /* FLUME_NEVER = everything is durable */
     int64_t sync_next_ms; /* when the disk may be asked again */
@@ -213,6 +215,7 @@ void append_round(struct flume *flume, bool closing);
 void append_sync_due(struct flume *flume, bool now);
 /* How long the disk is left alone, in ms, after a sync that took `took_us`. *usual_us is the caller's memory, 0 at the beginning. */
 int64_t append_pause(int64_t *usual_us, int64_t took_us);
+bool append_first(struct flume *flume); /* more appends wait, nobody waits for the views: they may come later */
 int64_t append_next_ms(const struct flume *flume); /* the next time it has something to do */
 
 /* flume_wait.c */

@@ -27,7 +27,9 @@ void pending_free(struct pending *pending)
 
 void pending_clear(struct pending *pending)
 {
-    if (pending->cap > PENDING_CAP_KEPT || pending->undo_cap > PENDING_CAP_KEPT) {
+    /* a table that is much too large is not worth being wiped */
+    if (pending->cap > PENDING_CAP_KEPT || pending->undo_cap > PENDING_CAP_KEPT ||
+        (pending->cap > PENDING_CAP_MIN && pending->cap / 16 > pending->count)) {
         pending_free(pending);
         return;
     }

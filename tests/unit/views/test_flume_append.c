@@ -573,6 +573,60 @@ Test(append_ssb, jobs_of_one_round_do_not_harm_each_other)
     free_all();
 }
 
+/* Appends without a pause: the end of each begins the next, so that there always is one waiting when a round is over. */
+struct stream {
+    struct flume_append job;
+    struct feed_message *messages;
+    size_t at, count; /* the last one is sent again and again */
+    atomic_bool stop;
+    struct many over;
+};
+
+static void stream_next(struct stream *stream, flume_append_fn *done)
+{
+    stream->job = (struct flume_append){ .messages = &stream->messages[stream->at],
+                                         .count = 1,
+                                         .seqs = &seqs[stream->at],
+                                         .done = done,
+                                         .ctx = stream,
+                                         .deadline_ms = flume_now_ms() + KIT_WAIT_MS };
+    if (flume_append(flume, &stream->job) == OK) return;
+    stream->job.ctx = &stream->over;
+    many_done(&stream->job);
+}
+
+static void stream_done(struct flume_append *job)
+{
+    struct stream *stream = job->ctx;
+    job->ctx = &stream->over;
+    if (job->err != OK || atomic_load(&stream->stop)) {
+        many_done(job);
+        return;
+    }
+    if (stream->at + 1 < stream->count) stream->at++;
+    stream_next(stream, stream_done);
+}
+
+Test(append_ssb, the_chain_rule_holds_and_readers_are_served_while_appends_never_pause)
+{
+    struct stream stream = { .messages = make(&alice, MESSAGES_MAX - 1), .count = MESSAGES_MAX - 1 };
+    stream.over = (struct many){ PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1, 0 };
+    stream_next(&stream, stream_done);
+    uint32_t both = UINT32_C(1) << VIEW_feeds | UINT32_C(1) << VIEW_messages;
+    for (int i = 0; i < 20; i++)
+        cr_expect_eq(kit_wait(flume, both, flume_head(flume), KIT_WAIT_MS), OK);
+    while (fake_disk_count(disk) < MESSAGES_MAX - 1)
+        cr_assert_eq(kit_wait(flume, both, flume_head(flume), KIT_WAIT_MS), OK);
+    struct flume_append job;
+    cr_expect_eq(append(make(&bob, 1), 1, &job), OK, "%s", job.detail);
+    atomic_store(&stream.stop, true);
+    many_wait(&stream.over);
+    cr_expect_eq(stream.job.err, OK, "%zu: %s", stream.at, stream.job.detail);
+    cr_expect_eq(fake_disk_count(disk), MESSAGES_MAX);
+    check_stored(&messages[MESSAGES_MAX - 2], seqs[MESSAGES_MAX - 2]);
+    free_all();
+}
+
 /* While the views of the chain rule are built, appends wait, up to their deadline. */
 static atomic_bool slow;
 static int slow_write(const struct view *view, struct kv_txn *txn, struct view_batch *batch)
