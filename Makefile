@@ -130,6 +130,15 @@ $(B)/obj/tests/bench/simdjson.o: tests/bench/simdjson.cc
 	@mkdir -p $(@D)
 	$(QUIET)$(CXX) -std=c++17 -O2 -I. -fPIE -MMD -MP -c $< -o $@
 
+# Programs that crash on purpose: what the program calls goes through tests/crash/fault.c first.
+CRASHES      = power faults check
+CRASH_SHARED = $(call objects,$(addprefix tests/crash/,check.c disk.c fault.c))
+CRASH_WRAPS  = $(addprefix -Wl$(comma)--wrap=,$(shell cat tests/crash/fault.names))
+comma       := ,
+$(B)/tests/crash_%: $(B)/obj/tests/crash/crash_%.o $(CRASH_SHARED) $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $(CRASH_WRAPS) $^ $(LDLIBS_SLUICE) -o $@
+
 suites: $(SUITES:%=$(B)/tests/%) $(B)/tests/portable $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
 tools: $(TOOLS)
 

@@ -54,6 +54,7 @@ static int err_of_errno(int number)
     switch (number) {
     case ENOMEM: return ERR_NOMEM;
     case ENOSPC:
+    case EFBIG: /* a limit on the size of files: room that somebody can give */
     case EDQUOT: return ERR_NOSPACE;
     case ENOENT:
     case ENOTDIR: return ERR_NOFILE;

@@ -1,14 +1,13 @@
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "store/err.h"
 #include "store/fnv.h"
 #include "store/log_offset_frame.h"
 #include "store/log_offset_impl.h"
+#include "store/log_offset_lock.h"
 #include "store/log_offset_tail.h"
 #include "store/mapguard.h"
 
@@ -136,21 +135,54 @@ static int append_write(struct log_offset *log, const struct slice *values, size
     return OK;
 }
 
-/* From here on nothing is appended: what is in the file is not certain any more. */
-static void offset_freeze(struct log_offset *log, int code)
+/* From here on nothing is appended: what is in the file is not certain any more. Whatever the disk called it, ERR_IO is what it is
+ * now: not a want that passes. */
+static int offset_freeze(struct log_offset *log, int code)
 {
     (void)snprintf(log->cause, sizeof log->cause, "%s", err_detail(code));
-    log->failed = code;
+    log->failed = ERR_IO;
+    return err_set(ERR_IO, "%s", log->cause);
 }
 
-/* Takes back what a failed append has left. Answers the code of the append with its detail. */
+/* An error is final: nobody knows what the disk holds then, and asking again would lie. */
+static int sync_now(struct log_offset *log)
+{
+    int err = file_sync(log->fd, log->path);
+    if (err != OK) {
+        log->sync_failed = true;
+        return offset_freeze(log, err);
+    }
+    log->synced = atomic_load(&log->end);
+    atomic_store(&log->durable, atomic_load(&log->since));
+    /* Only a bound on what opening looks at after a crash: the old mark will do if this one cannot be written. */
+    if (log->synced - log->marked >= LOCK_MARK_STEP) (void)lock_mark(log, false);
+    return OK;
+}
+
+static int offset_sync(struct log *base)
+{
+    struct log_offset *log = offset_of(base);
+    if (log->sync_failed) return err_set(log->failed, "%s: not durable since an error: %s", log->path, log->cause);
+    return atomic_load(&log->durable) == atomic_load(&log->since) ? OK : sync_now(log);
+}
+
+/* What passes by itself, and says nothing against the file. */
+static bool write_may_be_repeated(int code)
+{
+    return code == ERR_NOSPACE || code == ERR_NOMEM || code == ERR_LIMIT;
+}
+
+/* Takes back what a failed append has left. Answers the code of the append with its detail, ERR_IO if nothing can be appended any more.
+ * Synced, because what the next append writes at this place must not meet the rest of this one after a power cut. */
 static int append_undo(struct log_offset *log, int code)
 {
     char detail[512];
+    if (!write_may_be_repeated(code)) code = offset_freeze(log, code);
     (void)snprintf(detail, sizeof detail, "%s", err_detail(code));
     int err = file_truncate(log->fd, log->path, atomic_load(&log->end));
-    if (err != OK) offset_freeze(log, err);
-    return err_set(code, "%s", detail);
+    if (err == OK && log->failed == OK) err = sync_now(log);
+    if (err != OK && log->failed == OK) return offset_freeze(log, err);
+    return log->failed != OK ? err_set(ERR_IO, "%s", log->cause) : err_set(code, "%s", detail);
 }
 
 static void append_tell(int64_t at, int width, const struct slice *values, size_t n, int64_t *ret_seqs)
@@ -175,22 +207,6 @@ static int offset_append(struct log *base, const struct slice *values, size_t n,
     int width = atomic_load(&log->width);
     if (ret_seqs != NULL) append_tell(atomic_load(&log->end), width, values, n, ret_seqs);
     offset_publish(log, end - frame_size((int64_t)values[n - 1].len, width), end);
-    return OK;
-}
-
-static int offset_sync(struct log *base)
-{
-    struct log_offset *log = offset_of(base);
-    if (log->sync_failed) return err_set(log->failed, "%s: not durable since an error: %s", log->path, log->cause);
-    int64_t since = atomic_load(&log->since);
-    if (atomic_load(&log->durable) == since) return OK;
-    int err = file_sync(log->fd, log->path);
-    if (err != OK) {
-        offset_freeze(log, err);
-        log->sync_failed = true;
-        return err;
-    }
-    atomic_store(&log->durable, since);
     return OK;
 }
 
@@ -241,9 +257,7 @@ static void offset_close(struct log *base)
         file_unmap(log->maps[i].base, log->maps[i].size);
     }
     file_close(log->fd);
-    /* The name of a process that is gone would mislead; the file stays, for removing it would race with the next owner. */
-    if (log->lock_fd >= 0) (void)file_truncate(log->lock_fd, log->path, 0);
-    file_close(log->lock_fd);
+    lock_close(log); /* its file stays, for removing it would race with the next owner */
     buf_free(&log->batch);
     (void)pthread_mutex_destroy(&log->mutex);
     free(log->path);
@@ -266,36 +280,6 @@ static const struct log_ops offset_ops = {
     .close = offset_close,
 };
 
-static int lock_busy(struct log_offset *log, int lock_fd, const char *lock_path)
-{
-    char pid[24] = { 0 };
-    size_t len = 0;
-    (void)file_read(lock_fd, lock_path, pid, sizeof pid - 1, 0, &len);
-    pid[strspn(pid, "0123456789")] = '\0';
-    return err_set(ERR_BUSY, "%s: in use by process %s: stop it, or follow the log instead of owning it", log->path,
-                   pid[0] != '\0' ? pid : "(unknown)");
-}
-
-static int open_lock(struct log_offset *log)
-{
-    char lock_path[4096];
-    int len = snprintf(lock_path, sizeof lock_path, "%s.lock", log->path);
-    if (len < 0 || (size_t)len >= sizeof lock_path) return err_set(ERR_ARG, "%s: the path is too long", log->path);
-    int err = file_open(lock_path, O_RDWR | O_CREAT, &log->lock_fd);
-    if (err != OK) return err;
-    int locked = file_lock(log->lock_fd, lock_path);
-    if (locked <= 0) {
-        err = locked < 0 ? locked : lock_busy(log, log->lock_fd, lock_path);
-        file_close(log->lock_fd);
-        log->lock_fd = -1;
-        return err;
-    }
-    char pid[24];
-    len = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    err = file_truncate(log->lock_fd, lock_path, 0);
-    return err == OK ? file_write(log->lock_fd, lock_path, pid, (size_t)len, 0) : err;
-}
-
 static int open_file(struct log_offset *log)
 {
     int err;
@@ -313,22 +297,43 @@ static int open_file(struct log_offset *log)
     return err;
 }
 
-/* Finds the codec and the last whole record, cuts a torn tail if the log is owned, and publishes the head. */
-static int open_head(struct log_offset *log, struct log_offset_opened *opened)
+/* Where the whole records end, and with which codec. `mark` is what the last owner, which did not end orderly, knew to be durable; else -1. */
+static int open_find(struct log_offset *log, int64_t mark, enum log_codec *ret_codec, int64_t *ret_end,
+                     int64_t *ret_since)
 {
     int64_t size = log->seen.size;
     file_window_init(&log->window, log->fd, log->path, size, true);
-    bool torn;
-    int err = frame_sniff(&log->window, log->wanted, &opened->codec, &torn);
+    enum log_codec codec = log->wanted;
+    bool torn = false;
+    int err = frame_sniff(&log->window, log->wanted, &codec, &torn);
+    /* Before the first fsync nothing in a new log is certain, its first record neither. */
+    if ((err == ERR_FORMAT || err == ERR_CORRUPT) && mark == 0 && size <= TAIL_CUT_MAX) {
+        torn = true;
+        err = OK;
+    }
     if (err != OK) return err;
-    bool empty = torn || size == 0;
-    if (opened->codec == LOG_CODEC_AUTO && !log->follow) opened->codec = LOG_CODEC_53;
+    if (codec == LOG_CODEC_AUTO && !log->follow) codec = LOG_CODEC_53;
+    *ret_codec = codec;
+    *ret_end = 0;
+    *ret_since = SEQ_EMPTY;
+    if (torn || size == 0) return OK;
+    int width = frame_width(codec);
+    int found = mark < 0 || width <= 0 ? 0 : tail_find_from(&log->window, width, mark, ret_end, ret_since);
+    return found != 0 ? found < 0 ? found : OK : tail_find(&log->window, width, ret_end, ret_since);
+}
+
+/* Finds the codec and the last whole record, cuts a torn tail if the log is owned, and publishes the head. */
+static int open_head(struct log_offset *log, int64_t mark, struct log_offset_opened *opened)
+{
+    int64_t size = log->seen.size;
+    int64_t end;
+    int64_t since;
+    int err = open_find(log, mark, &opened->codec, &end, &since);
     int width = frame_width(opened->codec);
-    int64_t end = 0;
-    int64_t since = SEQ_EMPTY;
-    if (!empty) err = tail_find(&log->window, width, &end, &since);
     if (err == OK && end < size && !log->follow && width > 0) err = tail_cut(log->fd, log->path, end, size, opened);
     if (err == OK && !log->follow) err = file_sync(log->fd, log->path);
+    log->synced = end;
+    if (err == OK && !log->follow) err = lock_mark(log, true);
     if (err == OK) err = offset_map_cover(log, end);
     if (err != OK) return err;
     /* A followed log with a torn tail must read it again although neither size nor time may change. */
@@ -354,15 +359,17 @@ int log_offset_open(const struct log_offset_options *options, struct log_offset_
     log->path = path;
     log->fd = -1;
     log->lock_fd = -1;
+    log->marked = -1;
     log->follow = options->follow;
     log->wanted = options->codec;
     buf_init(&log->batch, WRITE_MAX + LOG_RECORD_MAX + FRAME_HEAD + FRAME_TAIL_MAX);
     (void)pthread_mutex_init(&log->mutex, NULL);
     atomic_store(&log->since, SEQ_EMPTY);
     atomic_store(&log->durable, SEQ_EMPTY);
-    int err = log->follow ? OK : open_lock(log);
+    int64_t mark = -1;
+    int err = log->follow ? OK : lock_open(log, &mark);
     if (err == OK) err = open_file(log);
-    if (err == OK) err = open_head(log, &opened);
+    if (err == OK) err = open_head(log, mark, &opened);
     if (err != OK) {
         offset_close(&log->base);
         return err;

@@ -54,6 +54,8 @@ struct log_offset {
     int failed;       /* the code after which nothing is appended any more, or OK */
     bool sync_failed; /* nor synced */
     char cause[256];
+    int64_t synced; /* bytes that are durable */
+    int64_t marked; /* of them, as the lock file says; -1 = it was not written yet */
 
     /* Followed: under `mutex`. */
     pthread_mutex_t mutex;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "store/err.h"
+#include "store/zero.h"
 
 #define CUT_NAMES_MAX 1000
 
@@ -45,6 +46,67 @@ int tail_find(struct file_window *window, int width, int64_t *ret_end, int64_t *
     *ret_end = 0;
     *ret_since = SEQ_EMPTY;
     return OK;
+}
+
+/* What a disk writes all of or nothing. */
+#define SECTOR ((int64_t)512)
+
+/* 1 if all bytes from `at` to `end` are zero. */
+static int range_is_zero(struct file_window *window, int64_t at, int64_t end)
+{
+    while (at < end) {
+        const uint8_t *bytes;
+        size_t len = end - at < SECTOR ? (size_t)(end - at) : (size_t)SECTOR;
+        int got = file_window_get(window, at, len, &bytes);
+        if (got <= 0) return got;
+        if (!bytes_zero((const char *)bytes, len)) return 0;
+        at += (int64_t)len;
+    }
+    return 1;
+}
+
+/* 1 if a part of the frame from `at` to `end` never reached the disk although its ends look right: then a sector's share of it, with
+ * some of the data in that, is nothing but zeros. Data of nothing but zeros is a deleted record. */
+static int frame_has_gap(struct file_window *window, int64_t at, int64_t end, uint32_t len)
+{
+    int64_t data = at + FRAME_HEAD;
+    int zero = 0;
+    for (int64_t from = at, to; zero == 0 && from < data + len; from = to) {
+        to = (from / SECTOR + 1) * SECTOR;
+        if (to > end) to = end;
+        if (to > data) zero = range_is_zero(window, from, to);
+    }
+    if (zero <= 0) return zero;
+    int all = range_is_zero(window, data, data + len);
+    return all < 0 ? all : !all;
+}
+
+int tail_find_from(struct file_window *window, int width, int64_t mark, int64_t *ret_end, int64_t *ret_since)
+{
+    int64_t since = SEQ_EMPTY;
+    int64_t end = mark;
+    int got = mark == 0 ? 1 : frame_read_back(window, mark, width, &since);
+    if (got <= 0) return got;
+    file_window_init(window, window->fd, window->path, window->size, false);
+    for (;;) {
+        enum frame_state state;
+        uint32_t len = 0;
+        int err = frame_read(window, end, width, &state, &len);
+        if (err != OK) return err;
+        if (state != FRAME_WHOLE) break;
+        int64_t next = end + frame_size(len, width);
+        int gap = frame_has_gap(window, end, next, len);
+        if (gap < 0) return gap;
+        if (gap == 1) break;
+        since = end;
+        end = next;
+    }
+    if (window->size - end > TAIL_CUT_MAX)
+        return err_set(ERR_CORRUPT, "%s: damaged record at offset %lld; see `sluice verify`", window->path,
+                       (long long)end);
+    *ret_end = end;
+    *ret_since = since;
+    return 1;
 }
 
 static int cut_name(const char *path, int64_t end, char *out, size_t size)

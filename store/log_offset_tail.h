@@ -12,6 +12,11 @@
  * ret_since = SEQ_EMPTY if there is none. */
 int tail_find(struct file_window *window, int width, int64_t *ret_end, int64_t *ret_since);
 
+/* The same after a crash, with what is known: up to `mark` everything is durable, and of what lies above it any sector may be lost, with
+ * whole records behind it. So it is read from `mark` on, up to the first record that is not all there. 1; 0 = no record ends
+ * at `mark`, which is another file's then; <0 error. */
+int tail_find_from(struct file_window *window, int width, int64_t mark, int64_t *ret_end, int64_t *ret_since);
+
 /* Saves the bytes from `end` on beside the file, then truncates it there. Tells in ret_opened what it did. */
 int tail_cut(int fd, const char *path, int64_t end, int64_t size, struct log_offset_opened *ret_opened);
 

@@ -49,9 +49,9 @@ Test(err, errno_chooses_the_code)
     static const struct {
         int number;
         int code;
-    } cases[] = { { ENOENT, ERR_NOFILE }, { ENOTDIR, ERR_NOFILE }, { EACCES, ERR_PERM },    { EPERM, ERR_PERM },
-                  { EROFS, ERR_PERM },    { ENOSPC, ERR_NOSPACE }, { EDQUOT, ERR_NOSPACE }, { ENOMEM, ERR_NOMEM },
-                  { EIO, ERR_IO },        { EBADF, ERR_IO } };
+    } cases[] = { { ENOENT, ERR_NOFILE }, { ENOTDIR, ERR_NOFILE }, { EACCES, ERR_PERM },   { EPERM, ERR_PERM },
+                  { EROFS, ERR_PERM },    { ENOSPC, ERR_NOSPACE }, { EFBIG, ERR_NOSPACE }, { EDQUOT, ERR_NOSPACE },
+                  { ENOMEM, ERR_NOMEM },  { EIO, ERR_IO },         { EBADF, ERR_IO } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         errno = cases[i].number;
         cr_expect_eq(err_errno("the/path", "doing it"), cases[i].code, "errno %d", cases[i].number);

@@ -558,8 +558,8 @@ Test(log_offset, a_failed_write_leaves_nothing_of_the_batch_and_the_log_usable)
     int64_t seqs[3] = { -7, -7, -7 };
     int err = log_append(log, batch, 3, seqs);
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
-    cr_expect(err == ERR_IO && seqs[0] == -7, "%s", err_name(err));
-    cr_expect_not_null(strstr(err_detail(ERR_IO), "write"));
+    cr_expect(err == ERR_NOSPACE && seqs[0] == -7, "%s", err_name(err));
+    cr_expect_not_null(strstr(err_detail(ERR_NOSPACE), "write"));
     cr_expect_eq(scratch_size(path), end, "what was written of it is gone");
     cr_expect(log_since(log) == first && log_bytes(log) == end);
     cr_expect_eq(log_append(log, batch, 3, seqs), OK, "once there is room");
