@@ -42,16 +42,24 @@ static bool fresh_wanted(struct api_request *req, struct api_reply *reply)
     return true;
 }
 
+static const char *fresh_why(int err)
+{
+    switch (err) {
+    case ERR_CLOSED: return "the server is closing";
+    case ERR_TIMEOUT: return "the views have not reached it in time";
+    default: return err_detail(err); /* they cannot be written: what they say already is there to be read */
+    }
+}
+
 static int fresh_late(struct api_request *req, struct api_reply *reply, int err)
 {
-    if (err != ERR_TIMEOUT && err != ERR_CLOSED) {
-        (void)api_problem_err(reply, err == ERR_LIMIT ? ERR_QUEUE : err);
+    if (err == ERR_LIMIT) {
+        (void)api_problem_err(reply, ERR_QUEUE);
         return -1;
     }
-    const char *why = err == ERR_CLOSED ? "the server is closing" : "the views have not reached it in time";
     (void)api_header_add(reply, "Retry-After", "1");
     (void)api_problem(reply, "not-ready", NULL, "seq %lld: %s; ask again, see /views, or say stale=ok",
-                      (long long)req->fresh_seq, why);
+                      (long long)req->fresh_seq, fresh_why(err));
     return -1;
 }
 

@@ -56,6 +56,7 @@ static void take_signals(sigset_t *ret_signals)
     (void)sigaddset(ret_signals, SIGINT);
     (void)sigprocmask(SIG_BLOCK, ret_signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files (ulimit -f) is an error of the write, not the end */
 }
 
 static void raise_descriptor_limit(const struct config *config)

@@ -43,11 +43,10 @@ void wake_event(void *ctx, enum flume_event event)
     if (wake->http != NULL) http_wake(wake->http);
     if (wake->ws != NULL) ws_wake(wake->ws);
     struct flume *flume = wake->flume;
-    bool first_failure = event == FLUME_FAILED && !wake->failed;
     if (event == FLUME_FAILED) wake->failed = true;
     (void)pthread_mutex_unlock(&wake->lock);
 
     if (event == FLUME_CHANGED)
         diag_warn("log_changed", "detail=\"the followed log was replaced; reading the new one\"");
-    if (first_failure && flume != NULL) say_failure(flume);
+    if (event == FLUME_FAILED && flume != NULL) say_failure(flume);
 }

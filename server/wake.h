@@ -15,7 +15,7 @@ struct wake {
     struct flume *flume;
     struct http *http;
     struct ws *ws;
-    bool failed; /* an event FLUME_FAILED came; said once */
+    bool failed; /* an event FLUME_FAILED came before there was a flume to ask */
 };
 
 void wake_init(struct wake *wake);

@@ -18,8 +18,9 @@
 #define KV_MAP_MAX (UINT64_C(64) << 30)
 #define KV_MAP_MIN (UINT64_C(64) << 20)
 
-#define KV_READERS_MAX 512  /* read transactions of this process at one time */
-#define KV_READERS_OTHER 64 /* slots left for other processes that look on */
+#define KV_READERS_MAX 512                 /* read transactions of this process at one time */
+#define KV_READERS_OTHER 64                /* slots left for other processes that look on */
+#define KV_READERS_BYTES ((off_t)40 << 10) /* somewhat more than LMDB needs for all of them, at 64 bytes each */
 #define KV_BOOT_ID_MAX 64
 #define KV_PATH_MAX 4096
 
@@ -95,12 +96,14 @@ static ssize_t kv_read_file(const char *path, char *text, size_t size)
     return len;
 }
 
-static void kv_sync_dir(const char *dir)
+static int kv_sync_dir(const char *dir)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
-    (void)fsync(fd);
+    if (fd < 0) return err_errno(dir, "syncing the folder of the views");
+    /* Some file systems cannot sync a folder and say EINVAL: nothing more can be done there. */
+    int err = fsync(fd) == 0 || errno == EINVAL ? OK : err_errno(dir, "syncing the folder of the views");
     close(fd);
+    return err;
 }
 
 static int kv_write_running(const char *dir, const char *text)
@@ -113,8 +116,7 @@ static int kv_write_running(const char *dir, const char *text)
     size_t len = strlen(text);
     if (write(fd, text, len) != (ssize_t)len || fsync(fd) != 0) err = err_errno(path, "marking the views as open");
     close(fd);
-    if (err == OK) kv_sync_dir(dir);
-    return err;
+    return err == OK ? kv_sync_dir(dir) : err;
 }
 
 /* Empty when the kernel does not tell: then an environment that was not closed is never trusted. */
@@ -275,6 +277,24 @@ static int kv_env_try(struct kv *kv, uint64_t map_size)
     return rc;
 }
 
+/* LMDB writes its table of readers through a mapping of a file with holes: on a disk that has become full a reader too many would be
+ * SIGBUS. So it gets its blocks while there are some, before LMDB has it open (closing it later would drop LMDB's locks on it). */
+static int kv_reserve_readers(const char *dir)
+{
+    char path[KV_PATH_MAX];
+    struct stat file;
+    int err = kv_path(dir, "lock.mdb", path);
+    if (err != OK) return err;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return err_errno(path, "opening the readers' table of the views");
+    if (fstat(fd, &file) != 0) err = err_errno(path, "looking at the readers' table of the views");
+    off_t size = err == OK && file.st_size > 0 ? file.st_size : KV_READERS_BYTES;
+    if (err == OK && fallocate(fd, 0, 0, size) != 0 && errno == ENOSPC)
+        err = err_errno(path, "making room for the readers' table of the views");
+    close(fd);
+    return err;
+}
+
 static int kv_env_open(struct kv *kv)
 {
     int rc = ENOMEM;
@@ -293,11 +313,13 @@ static int kv_open_writer(struct kv *kv, bool *ret_wiped)
     if (wiped) err = kv_wipe(kv->dir);
     kv_boot_id(boot);
     if (err == OK) err = kv_write_running(kv->dir, boot);
+    if (err == OK) err = kv_reserve_readers(kv->dir);
     if (err != OK) return err;
     int rc = kv_env_open(kv);
     if (kv_means_damage(rc)) {
         wiped = true;
         err = kv_wipe(kv->dir);
+        if (err == OK) err = kv_reserve_readers(kv->dir);
         if (err != OK) return err;
         rc = kv_env_open(kv);
     }

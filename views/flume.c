@@ -119,7 +119,8 @@ static void *flume_run(void *arg)
         flume_tell_head(flume);
         bool worked = append_first(flume) || index_step(flume);
         waiters_tell(flume, flume_now_ms());
-        if (!worked) flume_sleep(flume);
+        /* Asked again: flume_close may have woken this thread before the wake-ups were taken. */
+        if (!worked && !atomic_load(&flume->closing)) flume_sleep(flume);
     }
     flume_finish(flume);
     return NULL;

@@ -40,14 +40,39 @@ static size_t job_bytes(const struct flume_append *job)
     return bytes;
 }
 
+/* Why nothing is appended, or OK. Want of space passes and is told as that; everything else makes the log one to read. Under lock. */
+static int append_failure(const struct flume *flume)
+{
+    const struct flume_failure *log = &flume->log_failure, *views = &flume->view_failure;
+    if (log->err != OK) return err_set(ERR_READONLY, "nothing can be appended since an error: %s", log->text);
+    if (views->err == OK) return OK;
+    if (views->err == ERR_NOSPACE || views->err == ERR_NOMEM) return err_set(views->err, "%s", views->text);
+    return err_set(ERR_READONLY, "nothing can be appended while the views cannot be written: %s", views->text);
+}
+
+static int append_failure_now(struct flume *flume)
+{
+    (void)pthread_mutex_lock(&flume->lock);
+    int err = append_failure(flume);
+    (void)pthread_mutex_unlock(&flume->lock);
+    return err;
+}
+
+/* The log cannot be written any more: what the jobs are told that find it out is what all later ones are told. */
+static int append_broken(struct flume *flume, int err)
+{
+    flume_fail(flume, &flume->log_failure, err);
+    return append_failure_now(flume);
+}
+
 static int append_refuse(struct flume *flume, const struct flume_append *job, size_t bytes)
 {
-    const struct flume_failure *failure = flume->log_failure.err != OK ? &flume->log_failure : &flume->view_failure;
     size_t max = flume->options.append_queue_max;
     if (atomic_load(&flume->closing)) return err_set(ERR_CLOSED, "the log is being closed");
     if (flume->follow_path != NULL)
         return err_set(ERR_READONLY, "%s: this log is another program's; it is only followed", flume->follow_path);
-    if (failure->err != OK) return err_set(failure->err, "%s", failure->text);
+    int failed = append_failure(flume);
+    if (failed != OK) return failed;
     if (job->messages == NULL && !flume->options.accept_any)
         return err_set(ERR_ARG, "this log takes checked messages only");
     if (job->messages != NULL && (flume->by_bit[VIEW_feeds] == NULL || flume->by_bit[VIEW_messages] == NULL))
@@ -372,7 +397,7 @@ static void round_take(struct round *round, struct flume_append *job, bool closi
 {
     struct flume *flume = round->flume;
     const struct flume_slot *missing = job->messages != NULL ? append_missing(flume, flume->pending_from) : NULL;
-    int failed = flume_failure(flume);
+    int failed = append_failure_now(flume);
     if (failed != OK) {
         job_fail(flume, job, failed);
         return;
@@ -409,8 +434,8 @@ static void round_collect(struct round *round, bool closing)
 static void round_fail(struct round *round, int err)
 {
     pending_undo(&round->flume->pending, 0);
-    if (err == ERR_IO || err == ERR_READONLY || err == ERR_CORRUPT)
-        flume_fail(round->flume, &round->flume->log_failure, err);
+    if (err == ERR_IO || err == ERR_READONLY || err == ERR_CORRUPT || err == ERR_CHANGED)
+        err = append_broken(round->flume, err);
     while (round->good != NULL) {
         struct flume_append *job = round->good;
         round->good = job->next;
@@ -489,8 +514,7 @@ static int append_sync(struct flume *flume)
     int err = log_sync(atomic_load(&flume->log));
     int64_t now = append_now_us();
     flume->sync_next_ms = now / 1000 + append_pause(&flume->sync_usual_us, now - began);
-    if (err != OK) flume_fail(flume, &flume->log_failure, err);
-    return err;
+    return err == OK ? OK : append_broken(flume, err);
 }
 
 void append_sync_due(struct flume *flume, bool now)

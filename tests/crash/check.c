@@ -122,13 +122,16 @@ void ledger_free(struct ledger *ledger)
     *ledger = (struct ledger){ 0 };
 }
 
+void ledger_reserve(struct ledger *ledger, size_t count)
+{
+    ledger->entries = realloc(ledger->entries, count * sizeof *ledger->entries);
+    if (ledger->entries == NULL) abort();
+    ledger->cap = count;
+}
+
 void ledger_add(struct ledger *ledger, struct slice value, int64_t seq)
 {
-    if (ledger->count == ledger->cap) {
-        ledger->cap = ledger->cap == 0 ? 64 : ledger->cap * 2;
-        ledger->entries = realloc(ledger->entries, ledger->cap * sizeof *ledger->entries);
-        if (ledger->entries == NULL) abort();
-    }
+    if (ledger->count == ledger->cap) ledger_reserve(ledger, ledger->cap == 0 ? 64 : ledger->cap * 2);
     ledger->entries[ledger->count++] = (struct ledger_entry){ .seq = seq, .hash = hash_of(value) };
 }
 

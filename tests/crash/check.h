@@ -32,6 +32,7 @@ struct ledger {
 };
 
 void ledger_free(struct ledger *ledger);
+void ledger_reserve(struct ledger *ledger, size_t count); /* so that ledger_add asks for no memory */
 void ledger_add(struct ledger *ledger, struct slice value, int64_t seq);
 void ledger_ack(struct ledger *ledger); /* all that were appended so far are durable */
 

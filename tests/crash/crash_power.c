@@ -431,6 +431,7 @@ static void run_flume(void)
 
 int main(int argc, char **argv)
 {
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     power.dice = dice_make();
     power.most = argc > 1 ? (size_t)strtoul(argv[1], NULL, 10) : 64;
     power.home = scratch_make();

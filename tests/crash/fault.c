@@ -28,6 +28,15 @@ static atomic_ulong counts[FAULT_KINDS], totals[FAULT_KINDS], fired, resyncs;
 static atomic_bool half_done;
 static atomic_bool unsynced[FDS_MAX]; /* files the disk could not sync */
 
+static void (*_Atomic wake_before_read)(void);
+static void (*_Atomic wake_after_write)(void);
+
+void fault_watch_wakes(void (*before_read)(void), void (*after_write)(void))
+{
+    atomic_store(&wake_before_read, before_read);
+    atomic_store(&wake_after_write, after_write);
+}
+
 void fault_arm(const struct fault_plan *wanted)
 {
     plan = *wanted;
@@ -64,7 +73,11 @@ static bool fault_now(enum fault_kind kind)
     if (!atomic_load(&armed)) return false;
     unsigned long n = atomic_fetch_add(&counts[kind], 1) + 1;
     (void)atomic_fetch_add(&totals[kind], 1);
-    if (kind != plan.kind || plan.mode == FAULT_HALF) return false;
+    if (kind == FAULT_TRUNCATE && plan.mode == FAULT_STUCK && atomic_load(&fired) > 0) {
+        errno = EIO;
+        return true;
+    }
+    if (kind != plan.kind || plan.mode == FAULT_HALF || plan.mode == FAULT_STUCK) return false;
     if (n != plan.k && !(plan.mode == FAULT_FOREVER && n > plan.k)) return false;
     (void)atomic_fetch_add(&fired, 1);
     errno = plan.number;
@@ -75,7 +88,8 @@ static bool fault_now(enum fault_kind kind)
 static int fault_write(void)
 {
     if (fault_now(FAULT_WRITE)) return -1;
-    if (!atomic_load(&armed) || plan.kind != FAULT_WRITE || plan.mode != FAULT_HALF) return 0;
+    if (!atomic_load(&armed) || plan.kind != FAULT_WRITE || (plan.mode != FAULT_HALF && plan.mode != FAULT_STUCK))
+        return 0;
     unsigned long n = atomic_load(&counts[FAULT_WRITE]);
     if (n == plan.k) {
         atomic_store(&half_done, true);
@@ -174,7 +188,10 @@ ssize_t __real_read(int fd, void *data, size_t len);
 ssize_t __wrap_read(int fd, void *data, size_t len);
 ssize_t __wrap_read(int fd, void *data, size_t len)
 {
-    return is_file(fd) && fault_now(FAULT_READ) ? -1 : __real_read(fd, data, len);
+    void (*watch)(void) = atomic_load(&wake_before_read);
+    if (is_file(fd)) return fault_now(FAULT_READ) ? -1 : __real_read(fd, data, len);
+    if (watch != NULL) watch();
+    return __real_read(fd, data, len);
 }
 
 ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t at);
@@ -192,7 +209,12 @@ ssize_t __real_write(int fd, const void *data, size_t len);
 ssize_t __wrap_write(int fd, const void *data, size_t len);
 ssize_t __wrap_write(int fd, const void *data, size_t len)
 {
-    if (!is_file(fd)) return __real_write(fd, data, len);
+    if (!is_file(fd)) {
+        void (*watch)(void) = atomic_load(&wake_after_write);
+        ssize_t written = __real_write(fd, data, len);
+        if (watch != NULL) watch();
+        return written;
+    }
     int fault = fault_write();
     if (fault < 0) return -1;
     off_t at = lseek(fd, 0, SEEK_CUR);

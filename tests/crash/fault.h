@@ -26,6 +26,7 @@ extern const char *const fault_names[FAULT_KINDS];
 enum fault_mode {
     FAULT_ONCE,   /* that call only */
     FAULT_HALF,   /* a write writes half of it; the next one fails */
+    FAULT_STUCK,  /* the same, and no truncate takes it back */
     FAULT_FOREVER /* that call and all later ones of the kind */
 };
 
@@ -44,6 +45,9 @@ unsigned long fault_fired(void); /* calls that failed since fault_arm */
 
 /* After the disk has said that it could not sync this file: how often it was asked again before it was closed. Must stay 0. */
 unsigned long fault_resyncs(void);
+
+/* Called before a read, after a write of what is no regular file: of eventfds, by which threads wake each other. NULL = not. */
+void fault_watch_wakes(void (*before_read)(void), void (*after_write)(void));
 
 /* Calls of each kind that were looked at, in all runs together. */
 unsigned long fault_total(enum fault_kind kind);

@@ -325,7 +325,7 @@ Test(flume, views_that_cannot_be_written_stop_and_say_why)
     cr_assert_eq(kit_wait(flume, KIT_BOTH, before, KIT_WAIT_MS), OK, "what is indexed can be read");
     struct log_record record;
     cr_assert_eq(log_get(flume_log(flume), seq, &record), OK, "the log can be read");
-    cr_assert_eq(kit_append_text(flume, "{}", false, NULL), ERR_IO);
+    cr_assert_eq(kit_append_text(flume, "{}", false, NULL), ERR_READONLY);
     cr_assert_eq(atomic_load(&events.failed), 1);
     flume_close(flume);
     kit_apply_fails(OK);

@@ -273,10 +273,16 @@ Test(append_any, a_failed_sync_ends_writing_for_good)
     cr_assert_eq(kit_append_text(flume, "{}", false, &seq), OK);
     cr_assert_eq(kit_wait_head(flume, KIT_BOTH), OK);
     fake_disk_fail(disk, OK, ERR_IO, OK);
-    cr_assert_eq(kit_append_text(flume, "{}", false, NULL), ERR_IO);
+    struct slice value = SLICE_LITERAL("{}");
+    int64_t where;
+    struct flume_append job = { .values = &value, .count = 1, .seqs = &where };
+    cr_assert_eq(kit_append(flume, &job), ERR_READONLY);
+    cr_assert_not_null(strstr(job.detail, "told to fail a sync"), "%s", job.detail);
     fake_disk_fail(disk, OK, OK, OK);
-    cr_assert_eq(kit_append_text(flume, "{}", false, NULL), ERR_IO);
+    cr_assert_eq(kit_append(flume, &job), ERR_READONLY);
+    cr_assert_not_null(strstr(err_detail(ERR_READONLY), "told to fail a sync"), "the cause is told to everybody");
     cr_assert_eq(flume_failure(flume), ERR_IO);
+    cr_assert_not_null(strstr(err_detail(ERR_IO), "told to fail a sync"));
     cr_assert_eq(fake_disk_syncs(disk), 2, "fsync must not be tried again");
     cr_assert_eq(flume_head(flume), seq, "what was not synced is not shown");
     struct log_record record;
