@@ -58,7 +58,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz stress docker-test \
+.PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz stress crash docker-test \
         deps-build deps-run deps-test deps-check deps-bench bench-instructions program suites tools npm print-runtime-packages test-only
 
 all: deps-build ## build the program as build/sluice
@@ -131,15 +131,15 @@ $(B)/obj/tests/bench/simdjson.o: tests/bench/simdjson.cc
 	$(QUIET)$(CXX) -std=c++17 -O2 -I. -fPIE -MMD -MP -c $< -o $@
 
 # Programs that crash on purpose: what the program calls goes through tests/crash/fault.c first.
-CRASHES      = power faults check
+CRASHES      = power faults api check
 CRASH_SHARED = $(call objects,$(addprefix tests/crash/,check.c disk.c fault.c))
-CRASH_WRAPS  = $(addprefix -Wl$(comma)--wrap=,$(shell cat tests/crash/fault.names))
 comma       := ,
+CRASH_WRAPS  = $(addprefix -Wl$(comma)--wrap=,$(shell cat tests/crash/fault.names))
 $(B)/tests/crash_%: $(B)/obj/tests/crash/crash_%.o $(CRASH_SHARED) $(SUPPORT_OBJ) $(SERVER_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $(CRASH_WRAPS) $^ $(LDLIBS_SLUICE) -o $@
 
-suites: $(SUITES:%=$(B)/tests/%) $(B)/tests/portable $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
+suites: $(SUITES:%=$(B)/tests/%) $(CRASHES:%=$(B)/tests/crash_%) $(B)/tests/portable $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
 tools: $(TOOLS)
 
 # ---- installing ------------------------------------------------------------------------------------------------
@@ -208,6 +208,12 @@ check: deps-check ## everything: format, lint, layers, test, thread sanitizer, 6
 stress: deps-test ## the threaded parts under ThreadSanitizer
 	@$(MAKE) --no-print-directory FLAVOUR=tsan $(STRESS:%=$(OUT)/tsan/tests/%)
 	@OUT=$(OUT) tests/run stress
+
+N ?= 10
+crash: deps-test ## N (10) times a long run of kills, power cuts, faults and full disks: tests/crash/README.md
+	@$(MAKE) --no-print-directory -j2 npm
+	@$(MAKE) --no-print-directory -j2 FLAVOUR=asan $(OUT)/asan/sluice suites tools
+	@OUT=$(OUT) tests/crash/run $(N)
 
 FUZZ_SECONDS ?= 60
 fuzz: deps-check ## FUZZ_SECONDS (60) of each fuzzer

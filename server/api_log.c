@@ -16,6 +16,7 @@ int api_log_list(struct api_request *req, struct api_reply *reply)
     if (!api_fresh_now(req, reply, views, &answer)) return answer;
     if (!params.live && api_not_modified(req, reply, views_since(flume, views))) return API_DONE;
     (void)api_header_add(reply, "Sluice-Log-Durable", "%lld", (long long)api_head(req));
+    (void)api_header_add(reply, "Sluice-Log-Head", "%lld", (long long)log_since(flume_log(req->server->flume)));
     int err = rows_log_open_params(req->server, &params, &rows);
     return err == OK ? api_reply_rows(req, reply, rows) : filter_params_problem(reply, err);
 }

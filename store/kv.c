@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/err.h"
@@ -21,6 +22,7 @@
 #define KV_READERS_MAX 512                 /* read transactions of this process at one time */
 #define KV_READERS_OTHER 64                /* slots left for other processes that look on */
 #define KV_READERS_BYTES ((off_t)40 << 10) /* somewhat more than LMDB needs for all of them, at 64 bytes each */
+#define KV_FULL_BYTES (UINT64_C(1) << 20)  /* more than LMDB writes at once */
 #define KV_BOOT_ID_MAX 64
 #define KV_PATH_MAX 4096
 
@@ -497,6 +499,13 @@ static void kv_end_read(struct kv_txn *txn)
     pthread_mutex_unlock(&kv->pool_lock);
 }
 
+/* A write that stops half-way for want of space is EIO to LMDB. */
+static bool kv_disk_is_full(struct kv *kv)
+{
+    struct statvfs disk;
+    return statvfs(kv->dir, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < KV_FULL_BYTES;
+}
+
 int kv_commit(struct kv_txn *txn)
 {
     if (!txn->write) {
@@ -506,6 +515,7 @@ int kv_commit(struct kv_txn *txn)
     struct kv *kv = txn->kv;
     int rc = mdb_txn_commit(txn->txn);
     free(txn);
+    if (rc == EIO && kv_disk_is_full(kv)) rc = ENOSPC;
     return rc == MDB_SUCCESS ? OK : kv_fail(kv, rc, "committing");
 }
 

@@ -15,7 +15,7 @@
 #define COMMIT_BYTES ((int64_t)256 << 20)
 #define COMMIT_MS 2000
 
-#define RETRY_MS 5000
+#define RETRY_MS 1000
 
 /* ---- does a view fit the log? ----------------------------------------------------------------------------------- */
 
