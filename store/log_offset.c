@@ -331,6 +331,7 @@ static int open_head(struct log_offset *log, int64_t mark, struct log_offset_ope
     int err = open_find(log, mark, &opened->codec, &end, &since);
     int width = frame_width(opened->codec);
     if (err == OK && end < size && !log->follow && width > 0) err = tail_cut(log->fd, log->path, end, size, opened);
+    if (err == OK && mark >= 0 && width > 0) err = tail_rewrite(log->fd, log->path, mark < end ? mark : end, end);
     if (err == OK && !log->follow) err = file_sync(log->fd, log->path);
     log->synced = end;
     if (err == OK && !log->follow) err = lock_mark(log, true);

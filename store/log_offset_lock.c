@@ -85,8 +85,8 @@ int lock_mark(struct log_offset *log, bool sync)
 void lock_close(struct log_offset *log)
 {
     if (log->lock_fd < 0) return;
-    /* Before the mark could be written the old one stands for what is durable. */
-    if (log->marked >= 0) (void)lock_write(log, 0);
+    /* No orderly end, and the old mark stays, if it could not be written yet, or an fsync of the log has failed. */
+    if (log->marked >= 0 && !log->sync_failed) (void)lock_write(log, 0);
     file_close(log->lock_fd);
     log->lock_fd = -1;
 }

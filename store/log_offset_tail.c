@@ -140,6 +140,21 @@ static int copy_range(int from, const char *from_path, int64_t at, int64_t end, 
     return OK;
 }
 
+int tail_rewrite(int fd, const char *path, int64_t at, int64_t end)
+{
+    char block[(size_t)64 << 10];
+    while (at < end) {
+        size_t want = end - at < (int64_t)sizeof block ? (size_t)(end - at) : sizeof block;
+        size_t len;
+        int err = file_read(fd, path, block, want, at, &len);
+        if (err == OK && len == 0) err = err_set(ERR_CHANGED, "%s: shrinks while it is read", path);
+        if (err == OK) err = file_write(fd, path, block, len, at);
+        if (err != OK) return err;
+        at += (int64_t)len;
+    }
+    return OK;
+}
+
 /* All or nothing under its final name, and on the disk when this answers OK. */
 static int cut_save(int fd, const char *path, int64_t end, int64_t size, const char *name)
 {

@@ -17,6 +17,10 @@ int tail_find(struct file_window *window, int width, int64_t *ret_end, int64_t *
  * at `mark`, which is another file's then; <0 error. */
 int tail_find_from(struct file_window *window, int width, int64_t mark, int64_t *ret_end, int64_t *ret_since);
 
+/* Writes the range once more, as it is. When an fsync has failed the kernel takes what it could not write for written; the next fsync
+ * would say yes and do nothing. */
+int tail_rewrite(int fd, const char *path, int64_t at, int64_t end);
+
 /* Saves the bytes from `end` on beside the file, then truncates it there. Tells in ret_opened what it did. */
 int tail_cut(int fd, const char *path, int64_t end, int64_t size, struct log_offset_opened *ret_opened);
 

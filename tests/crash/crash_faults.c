@@ -340,6 +340,7 @@ static void check_after(const struct scene *scene)
 {
     check_that(fault_resyncs() == 0, faults.where, "an fsync that failed was tried again");
     check_ledger(&faults.ledger, faults.path, faults.where);
+    check_that(fault_believed() == 0, faults.where, "an fsync was believed that came after one that failed");
     (void)check_whole(faults.path, faults.where);
     if (scene->core) check_views(faults.path, faults.views, faults.where);
 }

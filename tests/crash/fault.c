@@ -28,6 +28,18 @@ static atomic_ulong counts[FAULT_KINDS], totals[FAULT_KINDS], fired, resyncs;
 static atomic_bool half_done;
 static atomic_bool unsynced[FDS_MAX]; /* files the disk could not sync */
 
+/* Bytes of a file that no sync has taken to the disk. */
+#define LOST_MAX 32
+struct lost {
+    ino_t ino;
+    int64_t from, to;
+    bool failed; /* the sync of them: now they must be written again */
+};
+static struct lost losts[LOST_MAX];
+static size_t lost_count;
+static pthread_mutex_t lost_lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_ulong believed;
+
 static void (*_Atomic wake_before_read)(void);
 static void (*_Atomic wake_after_write)(void);
 
@@ -44,6 +56,7 @@ void fault_arm(const struct fault_plan *wanted)
         atomic_store(&counts[i], 0);
     atomic_store(&fired, 0);
     atomic_store(&half_done, false);
+    lost_count = 0;
     atomic_store(&armed, true);
 }
 
@@ -60,6 +73,11 @@ unsigned long fault_fired(void)
 unsigned long fault_resyncs(void)
 {
     return atomic_load(&resyncs);
+}
+
+unsigned long fault_believed(void)
+{
+    return atomic_load(&believed);
 }
 
 unsigned long fault_total(enum fault_kind kind)
@@ -149,6 +167,53 @@ static bool is_file(int fd)
     return __real_fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* Under lost_lock; NULL when there are too many, or it is no file. */
+static struct lost *lost_of(int fd)
+{
+    struct stat st;
+    if (__real_fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return NULL;
+    for (size_t i = 0; i < lost_count; i++)
+        if (losts[i].ino == st.st_ino) return &losts[i];
+    if (lost_count == LOST_MAX) return NULL;
+    losts[lost_count] = (struct lost){ .ino = st.st_ino };
+    return &losts[lost_count++];
+}
+
+static void lost_on_write(int fd, int64_t at, int64_t end)
+{
+    (void)pthread_mutex_lock(&lost_lock);
+    struct lost *lost = lost_of(fd);
+    if (lost != NULL && lost->failed) {
+        if (at <= lost->from && end > lost->from) lost->from = end;
+    } else if (lost != NULL) {
+        bool none = lost->from >= lost->to;
+        if (none || at < lost->from) lost->from = at;
+        if (none || end > lost->to) lost->to = end;
+    }
+    (void)pthread_mutex_unlock(&lost_lock);
+}
+
+static void lost_on_truncate(int fd, int64_t size)
+{
+    (void)pthread_mutex_lock(&lost_lock);
+    struct lost *lost = lost_of(fd);
+    if (lost != NULL && lost->to > size) lost->to = size;
+    (void)pthread_mutex_unlock(&lost_lock);
+}
+
+static void lost_on_sync(int fd, bool failed)
+{
+    (void)pthread_mutex_lock(&lost_lock);
+    struct lost *lost = lost_of(fd);
+    if (lost != NULL && failed) {
+        lost->failed = true;
+    } else if (lost != NULL) {
+        if (lost->failed && lost->from < lost->to) (void)atomic_fetch_add(&believed, 1);
+        *lost = (struct lost){ .ino = lost->ino };
+    }
+    (void)pthread_mutex_unlock(&lost_lock);
+}
+
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...)
@@ -201,6 +266,7 @@ ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at)
     int fault = fault_write();
     if (fault < 0) return -1;
     ssize_t n = __real_pwrite(fd, data, fault == 1 ? (len + 1) / 2 : len, at);
+    if (n > 0) lost_on_write(fd, at, at + n);
     if (n > 0) disk_on_write(fd, data, (size_t)n, at);
     return n;
 }
@@ -219,6 +285,7 @@ ssize_t __wrap_write(int fd, const void *data, size_t len)
     if (fault < 0) return -1;
     off_t at = lseek(fd, 0, SEEK_CUR);
     ssize_t n = __real_write(fd, data, fault == 1 ? (len + 1) / 2 : len);
+    if (n > 0) lost_on_write(fd, at, at + n);
     if (n > 0) disk_on_write(fd, data, (size_t)n, at);
     return n;
 }
@@ -229,9 +296,13 @@ static int sync_file(int fd)
     bool known = fd >= 0 && fd < FDS_MAX;
     if (known && atomic_load(&unsynced[fd])) (void)atomic_fetch_add(&resyncs, 1);
     if (fault_now(FAULT_SYNC)) {
+        int number = errno;
         if (known) atomic_store(&unsynced[fd], true);
+        lost_on_sync(fd, true);
+        errno = number;
         return -1;
     }
+    lost_on_sync(fd, false);
     disk_on_sync(fd);
     return 0;
 }
@@ -254,6 +325,7 @@ int __wrap_ftruncate(int fd, off_t size)
 {
     if (fault_now(FAULT_TRUNCATE)) return -1;
     int rc = __real_ftruncate(fd, size);
+    if (rc == 0) lost_on_truncate(fd, size);
     if (rc == 0) disk_on_truncate(fd, size);
     return rc;
 }

@@ -46,6 +46,10 @@ unsigned long fault_fired(void); /* calls that failed since fault_arm */
 /* After the disk has said that it could not sync this file: how often it was asked again before it was closed. Must stay 0. */
 unsigned long fault_resyncs(void);
 
+/* After a sync that failed the kernel takes the file for clean: how often a later one, of whichever descriptor, was believed without what was
+ * lost having been written once more. Must stay 0. */
+unsigned long fault_believed(void);
+
 /* Called before a read, after a write of what is no regular file: of eventfds, by which threads wake each other. NULL = not. */
 void fault_watch_wakes(void (*before_read)(void), void (*after_write)(void));
 

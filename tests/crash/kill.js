@@ -17,9 +17,11 @@ const WRITERS = 6
 async function round(server, ledger, shares, stats, wait) {
   let dead = false
   const over = () => dead
-  const streams = [await readStream(server, ledger, '/log?live=true', stats), await readStream(server, ledger, '/log?live=true&old=false&type=post', stats)]
+  const streams = [await readStream(server, ledger, '/log?live=true', stats), await readStream(server, ledger, '/log?live=true', stats, 'text/event-stream'),
+    await readStream(server, ledger, '/log?live=true&old=false&type=post', stats)]
   const socket = readSocket(server, ledger, '/live', stats)
-  const work = [askDurable(server, ledger, over), query(server, ledger, roll, stats, over), query(server, ledger, roll, stats, over),
+  const check = () => streams.forEach((stream) => stream.check())
+  const work = [askDurable(server, ledger, over, check), query(server, ledger, roll, stats, over), query(server, ledger, roll, stats, over),
     ...shares.map((feeds) => write(server, ledger, feeds, roll, stats, over))]
   const before = stats.strong + stats.relaxed
   await until(() => stats.strong + stats.relaxed >= before + wait, 'appends')
@@ -31,6 +33,7 @@ async function round(server, ledger, shares, stats, wait) {
   await Promise.all(work)
   await Promise.all([socket.ended, ...streams.map((stream) => until(() => stream.ended, 'the end of a stream'))])
   for (const stream of streams) stream.check()
+  stats.events += streams[1].count || 0
   if (socket.error) throw socket.error
 }
 
@@ -41,7 +44,7 @@ async function main() {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'sluice-kill-'))
   t.after(() => fs.rmSync(dir, { recursive: true, force: true }))
   const ledger = new Ledger()
-  const stats = { strong: 0, relaxed: 0, again: 0, unknown: 0, shown: 0, queries: 0, kills: 0 }
+  const stats = { strong: 0, relaxed: 0, again: 0, unknown: 0, shown: 0, events: 0, queries: 0, kills: 0 }
   let failed = null
   try {
     const data = path.join(dir, 'data'), copy = path.join(dir, 'copy')
@@ -62,7 +65,7 @@ async function main() {
     const { code } = await server.stop()
     assert.strictEqual(code, 0, server.stderr)
     const count = checkFolder(data)
-    for (const what of ['strong', 'relaxed', 'unknown', 'shown', 'queries']) assert.ok(stats[what] > 0, `nothing was ${what}`)
+    for (const what of ['strong', 'relaxed', 'unknown', 'shown', 'events', 'queries']) assert.ok(stats[what] > 0, `nothing was ${what}`)
     console.log(`kill: ${count} records; ${JSON.stringify(stats)}`)
   } catch (err) {
     failed = err

@@ -82,21 +82,25 @@ function readSocket(server, ledger, target, stats) {
   return client
 }
 
-// A stream whose last line may be cut off by the crash.
-async function readStream(server, ledger, target, stats) {
-  const stream = await server.lines(target)
+// NDJSON, or server-sent events. The last line may be cut off by the crash.
+async function readStream(server, ledger, target, stats, accept = 'application/x-ndjson') {
+  const stream = await server.lines(target, { Accept: accept })
   stream.check = () => {
     for (const line of stream.lines.splice(0)) {
-      ledger.show(JSON.parse(line))
+      const text = line.startsWith('data: ') ? line.slice(6) : line
+      if (!text.startsWith('{')) continue
+      ledger.show(JSON.parse(text))
       stats.shown++
+      stream.count = (stream.count || 0) + 1
     }
   }
   return stream
 }
 
 // What was shown before the question was durable before it.
-async function askDurable(server, ledger, over) {
+async function askDurable(server, ledger, over, check) {
   while (!over()) {
+    check()
     let shown = -1
     for (const seq of ledger.shown.keys()) if (seq > shown) shown = seq
     try {

@@ -583,3 +583,14 @@ Test(kv, null_is_fine)
     kv_abort(NULL);
     kv_cursor_close(NULL);
 }
+
+/* LMDB writes to it through a mapping: on a full disk a hole in it would be SIGBUS. */
+Test(kv, the_table_of_readers_has_all_its_blocks)
+{
+    struct stat file;
+    struct kv *kv = must_open();
+    cr_assert_eq(stat(file_in("lock.mdb"), &file), 0);
+    cr_expect_geq(file.st_size, 576 * 64);
+    cr_expect_geq(file.st_blocks * 512, file.st_size);
+    kv_close(kv);
+}

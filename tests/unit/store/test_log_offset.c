@@ -569,6 +569,87 @@ Test(log_offset, a_failed_write_leaves_nothing_of_the_batch_and_the_log_usable)
     log_close(log);
 }
 
+/* ---- after a crash ----------------------------------------------------------------------------------------- */
+
+static void lock_say(long pid, int64_t end)
+{
+    char lock[SCRATCH_PATH];
+    char text[64];
+    scratch_path(folder, "log.offset.lock", lock);
+    (void)snprintf(text, sizeof text, "%010ld %016lld\n", pid, (long long)end);
+    scratch_write(lock, text, strlen(text));
+}
+
+static int64_t since_after(long pid, int64_t end)
+{
+    lock_say(pid, end);
+    struct log *log = open_log(false, LOG_CODEC_AUTO);
+    int64_t since = log_since(log);
+    log_close(log);
+    return since;
+}
+
+Test(log_offset, an_orderly_end_is_written_down)
+{
+    char lock[SCRATCH_PATH];
+    struct log *log = open_log(false, LOG_CODEC_AUTO);
+    (void)put(log, "{}");
+    log_close(log);
+    scratch_path(folder, "log.offset.lock", lock);
+    size_t len;
+    char *text = scratch_read(lock, &len);
+    cr_expect_str_eq(text, "0000000000 0000000000000018\n");
+    free(text);
+}
+
+/* 745 is the start of a record whose length is lost; whole ones follow. */
+Test(log_offset, a_hole_above_what_is_durable_is_where_the_log_ends)
+{
+    static const int64_t durables[] = { 0, 143, 745 };
+    for (size_t i = 0; i < 3; i++) {
+        use_fixture("offset-v3-53.log");
+        scratch_write_at(path, "\0\0\0\0", 4, 745);
+        cr_expect_eq(since_after(1, durables[i]), 590, "durable up to %lld", (long long)durables[i]);
+        cr_expect_eq(scratch_size(path), 745);
+    }
+    use_fixture("offset-v3-53.log");
+    scratch_write_at(path, "\0\0\0\0", 4, 745);
+    cr_expect_eq(since_after(1, 1740), 1740, "below it a hole is damage, and nothing is cut");
+    cr_expect_eq(since_after(0, 143), 1740, "nor after an orderly end");
+    cr_expect_eq(since_after(1, 144), 1740, "nor where no record ends: that is another file");
+    cr_expect_eq(scratch_size(path), 1918);
+}
+
+Test(log_offset, data_of_which_a_sector_is_lost_is_where_the_log_ends)
+{
+    static char text[3000], zeros[3000];
+    memset(text, 'x', sizeof text);
+    struct slice values[3] = { SLICE_LITERAL("first"), { text, sizeof text }, SLICE_LITERAL("last") };
+    int64_t seqs[3];
+    struct log *log = open_log(false, LOG_CODEC_AUTO);
+    cr_assert_eq(log_append(log, values, 3, seqs), OK);
+    log_close(log);
+    scratch_write_at(path, zeros, sizeof zeros, seqs[1] + 4);
+    cr_expect_eq(since_after(1, 0), seqs[2], "nothing but zeros is a deleted record");
+    scratch_write_at(path, text, sizeof text, seqs[1] + 4);
+    scratch_write_at(path, zeros, 511, 1024);
+    cr_expect_eq(since_after(1, 0), seqs[2], "less than a sector was never lost");
+    scratch_write_at(path, zeros, 512, 1024);
+    cr_expect_eq(since_after(1, 0), seqs[0]);
+}
+
+Test(log_offset, a_whole_file_is_never_cut_off)
+{
+    struct log *log = NULL;
+    use_fixture("offset-v3-53.log");
+    scratch_write_at(path, "\0\0\0\0", 4, 745);
+    scratch_truncate(path, INT64_C(65) << 20);
+    lock_say(1, 0);
+    cr_expect_eq(open_code(false, LOG_CODEC_AUTO, &log), ERR_CORRUPT, "more than a crash can lose");
+    cr_expect_not_null(strstr(err_detail(ERR_CORRUPT), "offset 745"));
+    cr_expect_eq(scratch_size(path), INT64_C(65) << 20);
+}
+
 struct shared {
     struct log *log;
     atomic_int done;
