@@ -35,14 +35,30 @@ static bool record_deleted(struct log_offset *log, const struct view *view, int6
     return bytes_zero(data, len);
 }
 
+enum bad { BAD_STARTS, BAD_ENDS }; /* there: the frame that is not whole */
+
+/* Is there a whole frame when the file is asked, not the mapping? Then somebody cut the file and wrote to it again in between. */
+static bool record_is_back(struct log_offset *log, enum bad bad, int64_t at)
+{
+    struct file_window window;
+    enum frame_state state = FRAME_PAST_END;
+    uint32_t len;
+    int64_t start;
+    int width = atomic_load(&log->width);
+    file_window_init(&window, log->fd, log->path, atomic_load(&log->end), bad == BAD_ENDS);
+    if (bad == BAD_ENDS) return frame_read_back(&window, at, width, &start) == 1;
+    return frame_read(&window, at, width, &state, &len) == OK && state == FRAME_WHOLE;
+}
+
 /* A frame that was whole when it was published is not any more: is the file another one, or damaged? */
-static int record_bad(struct log_offset *log, int64_t at)
+static int record_bad(struct log_offset *log, enum bad bad, int64_t at)
 {
     struct file_info now;
     int err = offset_changed_check(log);
     if (err == OK) err = file_stat(log->fd, log->path, &now);
     if (err != OK) return err;
     if (now.size < atomic_load(&log->end)) return offset_changed_mark(log, CHANGED_SHRUNK);
+    if (log->follow && record_is_back(log, bad, at)) return offset_changed_mark(log, CHANGED_REWRITTEN);
     return err_set(ERR_CORRUPT, "%s: damaged record at offset %lld; see `sluice verify`", log->path, (long long)at);
 }
 
@@ -65,7 +81,7 @@ static int seq_check(struct log_offset *log, const struct view *view, int64_t se
     int err = offset_changed_check(log);
     if (err != OK) return err;
     if (!follows) return err_set(ERR_BOUNDARY, "no record starts at %lld", (long long)seq);
-    if (next < 0) return record_bad(log, seq);
+    if (next < 0) return record_bad(log, BAD_STARTS, seq);
     *ret_next = next;
     return OK;
 }
@@ -157,7 +173,7 @@ static int next_forward(struct log_offset *log, const struct view *view, struct 
     while (at <= view->since && at <= max) {
         uint32_t len;
         int64_t next = frame_check(view->map, at, view->end, view->width, &len);
-        if (next < 0) return record_bad(log, at);
+        if (next < 0) return record_bad(log, BAD_STARTS, at);
         scan_prefetch(view, next, next - at, PREFETCH_AHEAD);
         if (at >= cursor->range.min && !record_deleted(log, view, at, len)) {
             cursor->at = next;
@@ -184,7 +200,7 @@ static int next_reverse(struct log_offset *log, const struct view *view, struct 
         int64_t room = end - overhead;
         uint32_t len = room < 0 ? 0 : frame_be32(view->map + end - 4 - view->width);
         int64_t at = room - (int64_t)len;
-        if (at < 0 || frame_check(view->map, at, end, view->width, &len) != end) return record_bad(log, end);
+        if (at < 0 || frame_check(view->map, at, end, view->width, &len) != end) return record_bad(log, BAD_ENDS, end);
         if (at < cursor->range.min) break;
         cursor->at = at;
         if (!record_deleted(log, view, at, len)) {

@@ -284,6 +284,46 @@ static void run_close(void)
     (void)printf("  %s\n", faults.where);
 }
 
+/* ---- a followed file ----------------------------------------------------------------------------------------------- */
+
+static char *whole;
+static size_t whole_len;
+
+static void write_whole(void)
+{
+    fault_watch_stat(NULL);
+    scratch_write_at(faults.path, whole, whole_len, 0);
+}
+
+/* Its owner cuts it and writes it again, and a reader that has met the gap looks at the size only when it is over. */
+static void run_regrown(void)
+{
+    char zeros[600] = { 0 };
+    struct log_range ranges[2] = { { 0, SEQ_MAX, false }, { 0, SEQ_MAX, true } };
+    (void)snprintf(faults.where, sizeof faults.where, "faults: a followed file is cut and grown under a reader");
+    check_empty(faults.folder);
+    faults.ledger.count = 0;
+    log_session(0);
+    whole = scratch_read(faults.path, &whole_len);
+    for (int i = 0; i < 3; i++) {
+        struct log *log = NULL;
+        struct log_cursor cursor;
+        struct log_record record;
+        check_that(open_follow(true, &log) == OK, faults.where, "open");
+        int64_t last = log_since(log);
+        if (i < 2) check_that(log_cursor_open(log, &ranges[i], &cursor) == OK, faults.where, "cursor");
+        int64_t gap = i == 0 ? 0 : last;
+        scratch_write_at(faults.path, zeros,
+                         whole_len - (size_t)gap < sizeof zeros ? whole_len - (size_t)gap : sizeof zeros, gap);
+        fault_watch_stat(write_whole);
+        int got = i < 2 ? log_next(&cursor, &record) : log_get(log, last, &record);
+        check_that(got == ERR_CHANGED, faults.where, "%s instead of ERR_CHANGED", err_name(got));
+        log_close(log);
+    }
+    free(whole);
+    (void)printf("  %s\n", faults.where);
+}
+
 /* ---- each place --------------------------------------------------------------------------------------------------- */
 
 struct scene {
@@ -398,6 +438,7 @@ int main(int argc, char **argv)
     values_make(&corpus);
     (void)alarm(LATE_S);
     run_close();
+    run_regrown();
     ledger_reserve(&faults.ledger, 8 * RECORDS); /* what the harness needs must not fail */
     for (size_t s = 0; s < sizeof scenes / sizeof *scenes; s++)
         for (size_t p = 0; p < sizeof plans / sizeof *plans; p++)

@@ -42,6 +42,12 @@ static atomic_ulong believed;
 
 static void (*_Atomic wake_before_read)(void);
 static void (*_Atomic wake_after_write)(void);
+static void (*_Atomic stat_before)(void);
+
+void fault_watch_stat(void (*before)(void))
+{
+    atomic_store(&stat_before, before);
+}
 
 void fault_watch_wakes(void (*before_read)(void), void (*after_write)(void))
 {
@@ -360,6 +366,8 @@ void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offse
 int __wrap_fstat(int fd, struct stat *st);
 int __wrap_fstat(int fd, struct stat *st)
 {
+    void (*watch)(void) = atomic_load(&stat_before);
+    if (watch != NULL) watch();
     return fault_now(FAULT_STAT) ? -1 : __real_fstat(fd, st);
 }
 

@@ -52,6 +52,7 @@ unsigned long fault_believed(void);
 
 /* Called before a read, after a write of what is no regular file: of eventfds, by which threads wake each other. NULL = not. */
 void fault_watch_wakes(void (*before_read)(void), void (*after_write)(void));
+void fault_watch_stat(void (*before)(void)); /* before an fstat */
 
 /* Calls of each kind that were looked at, in all runs together. */
 unsigned long fault_total(enum fault_kind kind);
