@@ -326,8 +326,8 @@ static int open_find(struct log_offset *log, int64_t mark, enum log_codec *ret_c
 static int open_head(struct log_offset *log, int64_t mark, struct log_offset_opened *opened)
 {
     int64_t size = log->seen.size;
-    int64_t end;
-    int64_t since;
+    int64_t end = 0;
+    int64_t since = SEQ_EMPTY;
     int err = open_find(log, mark, &opened->codec, &end, &since);
     int width = frame_width(opened->codec);
     if (err == OK && end < size && !log->follow && width > 0) err = tail_cut(log->fd, log->path, end, size, opened);
