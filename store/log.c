@@ -1,5 +1,7 @@
 #include "store/log.h"
 
+#include <limits.h>
+
 #include "store/err.h"
 #include "store/zero.h"
 
@@ -46,6 +48,18 @@ int log_cursor_open(struct log *log, const struct log_range *range, struct log_c
 int log_next(struct log_cursor *cursor, struct log_record *ret_record)
 {
     return cursor->ended ? 0 : cursor->log->ops->cursor_next(cursor, ret_record);
+}
+
+int log_next_many(struct log_cursor *cursor, struct log_record *records, size_t max)
+{
+    const struct log_ops *ops = cursor->log->ops;
+    if (max > INT_MAX) max = INT_MAX;
+    if (ops->cursor_many != NULL && !cursor->ended) return ops->cursor_many(cursor, records, max);
+    size_t n = 0;
+    int got = 1;
+    while (n < max && (got = log_next(cursor, &records[n])) == 1)
+        n++;
+    return n > 0 ? (int)n : got < 0 ? got : 0;
 }
 
 int64_t log_since(struct log *log)

@@ -270,6 +270,7 @@ static const struct log_ops offset_ops = {
     .get = offset_get,
     .cursor_open = offset_cursor_open,
     .cursor_next = offset_cursor_next,
+    .cursor_many = offset_cursor_many,
     .since = offset_since,
     .durable = offset_durable,
     .identity = offset_identity,

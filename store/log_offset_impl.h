@@ -63,12 +63,34 @@ struct log_offset {
     int64_t path_checked;  /* milliseconds, monotonic */
     bool path_settled;     /* another file at the path would show in the ctime of this one */
     struct file_window window;
+
+    _Atomic uint32_t frame_mean; /* bytes of a frame as last seen by a scan; a guess */
 };
 
 static inline struct log_offset *offset_of(struct log *log)
 {
     return (struct log_offset *)log;
 }
+
+/* What readers need of the log, loaded once per call, in the order that makes it consistent. */
+struct offset_view {
+    int64_t since;
+    int64_t end;
+    int width;
+    const uint8_t *map;
+};
+
+static inline struct offset_view offset_view_of(struct log_offset *log)
+{
+    struct offset_view view = { .since = atomic_load_explicit(&log->since, memory_order_acquire) };
+    view.end = atomic_load_explicit(&log->end, memory_order_acquire);
+    view.width = atomic_load_explicit(&log->width, memory_order_relaxed);
+    view.map = atomic_load_explicit(&log->map, memory_order_relaxed);
+    return view;
+}
+
+/* Is the whole frame of `len` bytes at `at` a deleted record? Zeros may also be pages that vanished: check for a change after it. */
+bool offset_deleted(struct log_offset *log, const struct offset_view *view, int64_t at, uint32_t len);
 
 /* ERR_CHANGED with the reason if the file is not the one that was opened any more, else OK. */
 int offset_changed_check(struct log_offset *log);
@@ -86,6 +108,7 @@ int offset_get(struct log *base, int64_t seq, struct log_record *ret_record);
 void offset_prefetch(struct log *base, int64_t seq);
 int offset_cursor_open(struct log *base, const struct log_range *range, struct log_cursor *ret_cursor);
 int offset_cursor_next(struct log_cursor *cursor, struct log_record *ret_record);
+int offset_cursor_many(struct log_cursor *cursor, struct log_record *records, size_t max);
 int offset_refresh(struct log *base);
 
 #endif

@@ -10,24 +10,7 @@
 #define PREFETCH_AHEAD 1536
 #define PREFETCH_MAX 1024
 
-/* What readers need of the log, loaded once per call, in the order that makes it consistent. */
-struct view {
-    int64_t since;
-    int64_t end;
-    int width;
-    const uint8_t *map;
-};
-
-static struct view view_of(struct log_offset *log)
-{
-    struct view view = { .since = atomic_load_explicit(&log->since, memory_order_acquire) };
-    view.end = atomic_load_explicit(&log->end, memory_order_acquire);
-    view.width = atomic_load_explicit(&log->width, memory_order_relaxed);
-    view.map = atomic_load_explicit(&log->map, memory_order_relaxed);
-    return view;
-}
-
-static bool record_deleted(struct log_offset *log, const struct view *view, int64_t at, uint32_t len)
+bool offset_deleted(struct log_offset *log, const struct offset_view *view, int64_t at, uint32_t len)
 {
     const uint8_t *data = view->map + at + FRAME_HEAD;
     if (len != 0 && data[0] != 0) return false;
@@ -63,7 +46,7 @@ static int record_bad(struct log_offset *log, enum bad bad, int64_t at)
 }
 
 /* Does the record before `seq` end there? True for 0. */
-static bool seq_follows(const struct view *view, int64_t seq)
+static bool seq_follows(const struct offset_view *view, int64_t seq)
 {
     if (seq == 0) return true;
     if (seq < frame_size(0, view->width)) return false;
@@ -74,7 +57,8 @@ static bool seq_follows(const struct view *view, int64_t seq)
 }
 
 /* OK if a whole record starts at `seq`, which must not be above the head; ret_next: where it ends. */
-static int seq_check(struct log_offset *log, const struct view *view, int64_t seq, uint32_t *ret_len, int64_t *ret_next)
+static int seq_check(struct log_offset *log, const struct offset_view *view, int64_t seq, uint32_t *ret_len,
+                     int64_t *ret_next)
 {
     bool follows = seq_follows(view, seq);
     int64_t next = frame_check(view->map, seq, view->end, view->width, ret_len);
@@ -91,14 +75,14 @@ int offset_get(struct log *base, int64_t seq, struct log_record *ret_record)
     struct log_offset *log = offset_of(base);
     int err = offset_changed_check(log);
     if (err != OK) return err;
-    struct view view = view_of(log);
+    struct offset_view view = offset_view_of(log);
     if (seq < 0 || seq > view.since)
         return err_set(ERR_NOSEQ, "no record at %lld: the last one is at %lld", (long long)seq, (long long)view.since);
     uint32_t len = 0;
     int64_t next;
     err = seq_check(log, &view, seq, &len, &next);
     if (err != OK) return err;
-    if (record_deleted(log, &view, seq, len)) {
+    if (offset_deleted(log, &view, seq, len)) {
         err = offset_changed_check(log);
         return err != OK ? err : err_set(ERR_DELETED, "the record at %lld was deleted", (long long)seq);
     }
@@ -110,7 +94,7 @@ int offset_get(struct log *base, int64_t seq, struct log_record *ret_record)
 /* The end of the frame before, which is looked at to know that one begins here, and as much as most records have. */
 void offset_prefetch(struct log *base, int64_t seq)
 {
-    struct view view = view_of(offset_of(base));
+    struct offset_view view = offset_view_of(offset_of(base));
     if (seq < 64 || seq > view.since) return;
     int64_t last = seq + PREFETCH_MAX < view.end ? seq + PREFETCH_MAX : view.end;
     for (int64_t at = seq - 64; at < last; at += 64)
@@ -118,7 +102,7 @@ void offset_prefetch(struct log *base, int64_t seq)
 }
 
 /* A forward cursor's `at` is where the next frame starts; a reverse one's is where the next frame to answer ends. */
-static int cursor_start(struct log_offset *log, const struct view *view, struct log_cursor *cursor)
+static int cursor_start(struct log_offset *log, const struct offset_view *view, struct log_cursor *cursor)
 {
     const struct log_range *range = &cursor->range;
     uint32_t len = 0;
@@ -140,7 +124,7 @@ int offset_cursor_open(struct log *base, const struct log_range *range, struct l
     struct log_offset *log = offset_of(base);
     int err = offset_changed_check(log);
     if (err != OK) return err;
-    struct view view = view_of(log);
+    struct offset_view view = offset_view_of(log);
     uint32_t len = 0;
     int64_t next;
     if (range->min > 0 && range->min <= view.since) err = seq_check(log, &view, range->min, &len, &next);
@@ -152,19 +136,24 @@ int offset_cursor_open(struct log *base, const struct log_range *range, struct l
 }
 
 /* Where a frame lies is known only once the one before was read, so a scan would wait for memory at each. Asking for the lines
- * that come up, as many as were just passed, makes it several times as fast.
+ * that come up, as many as were just passed, makes it several times as fast. `len` is negative on the way back.
  * Always inline: gcc drops the call of a function that does nothing but prefetch. */
-__attribute__((always_inline)) static inline void scan_prefetch(const struct view *view, int64_t at, int64_t len,
+__attribute__((always_inline)) static inline void scan_prefetch(const struct offset_view *view, int64_t at, int64_t len,
                                                                 int64_t ahead)
 {
     if (len > PREFETCH_MAX) len = PREFETCH_MAX;
+    if (len < -PREFETCH_MAX) len = -PREFETCH_MAX;
     int64_t from = at + ahead;
+    if (len < 0) {
+        from += len;
+        len = -len;
+    }
     if (from < 0 || from + len > view->end) return;
     for (int64_t i = 0; i < len; i += 64)
         __builtin_prefetch(view->map + from + i);
 }
 
-static int next_forward(struct log_offset *log, const struct view *view, struct log_cursor *cursor,
+static int next_forward(struct log_offset *log, const struct offset_view *view, struct log_cursor *cursor,
                         struct log_record *ret_record)
 {
     int64_t at = cursor->at;
@@ -175,7 +164,7 @@ static int next_forward(struct log_offset *log, const struct view *view, struct 
         int64_t next = frame_check(view->map, at, view->end, view->width, &len);
         if (next < 0) return record_bad(log, BAD_STARTS, at);
         scan_prefetch(view, next, next - at, PREFETCH_AHEAD);
-        if (at >= cursor->range.min && !record_deleted(log, view, at, len)) {
+        if (at >= cursor->range.min && !offset_deleted(log, view, at, len)) {
             cursor->at = next;
             cursor->ended = next > max;
             *ret_record = (struct log_record){ at, { (const char *)view->map + at + FRAME_HEAD, len } };
@@ -191,7 +180,7 @@ static int next_forward(struct log_offset *log, const struct view *view, struct 
     return 0;
 }
 
-static int next_reverse(struct log_offset *log, const struct view *view, struct log_cursor *cursor,
+static int next_reverse(struct log_offset *log, const struct offset_view *view, struct log_cursor *cursor,
                         struct log_record *ret_record)
 {
     int64_t end = cursor->at;
@@ -202,8 +191,9 @@ static int next_reverse(struct log_offset *log, const struct view *view, struct 
         int64_t at = room - (int64_t)len;
         if (at < 0 || frame_check(view->map, at, end, view->width, &len) != end) return record_bad(log, BAD_ENDS, end);
         if (at < cursor->range.min) break;
+        scan_prefetch(view, at, at - end, -PREFETCH_AHEAD);
         cursor->at = at;
-        if (!record_deleted(log, view, at, len)) {
+        if (!offset_deleted(log, view, at, len)) {
             cursor->ended = at <= cursor->range.min;
             *ret_record = (struct log_record){ at, { (const char *)view->map + at + FRAME_HEAD, len } };
             return 1;
@@ -220,7 +210,7 @@ int offset_cursor_next(struct log_cursor *cursor, struct log_record *ret_record)
 {
     struct log_offset *log = offset_of(cursor->log);
     if (atomic_load_explicit(&log->changed, memory_order_relaxed) != CHANGED_NOT) return offset_changed_check(log);
-    struct view view = view_of(log);
+    struct offset_view view = offset_view_of(log);
     return cursor->range.reverse ? next_reverse(log, &view, cursor, ret_record)
                                  : next_forward(log, &view, cursor, ret_record);
 }

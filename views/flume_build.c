@@ -18,6 +18,8 @@
 #define PART_BYTES_SHARED ((int64_t)64 << 20)
 #define PART_MS 2000 /* of a slow disk: what was gathered so far is worth keeping */
 
+#define STRETCH_LOOK 1024 /* records looked at together */
+
 enum part_state { PART_FREE, PART_FILLING, PART_FULL };
 
 struct build_part {
@@ -66,21 +68,27 @@ static int build_stretch(const struct flume_build *build, int64_t from, int64_t 
 {
     struct log_range range = { .min = from < 0 ? 0 : from, .max = build->bound };
     struct log_cursor cursor;
-    struct log_record record;
+    struct log_record found[STRETCH_LOOK];
     int64_t end = from, bytes = 0;
     uint64_t records = 0;
     int more = log_cursor_open(build->log, &range, &cursor);
     if (more != OK) return more;
-    while ((more = log_next(&cursor, &record)) == 1) {
-        if (record.seq <= from) continue;
-        if (records > 0 && epoch_of((uint64_t)record.seq) != epoch_of((uint64_t)end)) break;
-        if (records >= build->part_records || bytes >= build->part_bytes || atomic_load(&build->stop)) break;
-        end = record.seq;
-        bytes += (int64_t)record.value.len;
-        records++;
+    while ((more = log_next_many(&cursor, found, STRETCH_LOOK)) > 0) {
+        for (int i = 0; i < more; i++) {
+            if (found[i].seq <= from) continue;
+            bool next_epoch = records > 0 && epoch_of((uint64_t)found[i].seq) != epoch_of((uint64_t)end);
+            if (next_epoch || records >= build->part_records || bytes >= build->part_bytes ||
+                atomic_load(&build->stop)) {
+                *ret_end = end;
+                return OK;
+            }
+            end = found[i].seq;
+            bytes += (int64_t)found[i].value.len;
+            records++;
+        }
     }
     if (more < 0) return more;
-    *ret_end = more == 1 ? end : build->bound;
+    *ret_end = build->bound;
     return OK;
 }
 

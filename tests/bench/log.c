@@ -12,6 +12,7 @@
 
 #define BATCH 1000
 #define GETS_MAX 1000000
+#define SCAN_RECORDS 1024
 
 struct work {
     struct log *log;
@@ -74,18 +75,19 @@ static double append_write(void *ctx)
 
 static double scan(struct work *work, bool reverse)
 {
+    static struct log_record records[SCAN_RECORDS];
     struct log_range range = LOG_RANGE_ALL;
     struct log_cursor cursor;
-    struct log_record record;
     size_t count = 0;
     uint64_t sum = 0;
     int got;
     range.reverse = reverse;
     double began = bench_now();
     bench_must(log_cursor_open(work->log, &range, &cursor), "cursor");
-    while ((got = log_next(&cursor, &record)) == 1) {
-        sum += (uint8_t)record.value.data[0] + record.value.len;
-        count++;
+    while ((got = log_next_many(&cursor, records, SCAN_RECORDS)) > 0) {
+        for (int i = 0; i < got; i++)
+            sum += (uint8_t)records[i].value.data[0] + records[i].value.len;
+        count += (size_t)got;
     }
     double took = bench_now() - began;
     bench_must(got, "scan");

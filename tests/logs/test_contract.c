@@ -264,3 +264,91 @@ Test(logs, records_of_all_sizes_survive_one_batch_and_reopening)
 {
     rig_each(check_second_frame_sizes);
 }
+
+/* ---- many at once -------------------------------------------------------------------------------------------- */
+
+#define MANY 1024
+
+static void put_be(char *out, uint64_t n, int width)
+{
+    for (int i = width; i-- > 0; n >>= 8)
+        out[i] = (char)n;
+}
+
+static int width_of(const struct rig *rig)
+{
+    return rig->codec == LOG_CODEC_53 ? 8 : rig->codec == LOG_CODEC_48 ? 6 : 4;
+}
+
+/* Data of `len` bytes for a record at `seq` that holds whole frames, each with the offset at which it really lies. */
+static void frames_inside(char *data, size_t len, int64_t seq, int width)
+{
+    size_t size = 4 + 4 + 4 + (size_t)width;
+    memset(data, 'x', len);
+    for (size_t at = 5; at + size <= len; at += size) {
+        put_be(data + at, 4, 4);
+        memcpy(data + at + 4, "fake", 4);
+        put_be(data + at + 8, 4, 4);
+        put_be(data + at + 12, (uint64_t)seq + 4 + at + size, width);
+    }
+}
+
+static void check_many_misled(struct rig *rig)
+{
+    static struct log_record records[MANY];
+    static char data[6000][700];
+    static struct slice values[6000];
+    int width = width_of(rig);
+    int64_t seq = 0;
+    size_t lens[] = { 40, 700, 333, 555, 1 }, n = sizeof values / sizeof *values, count = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t len = lens[i % 5];
+        frames_inside(data[i], len, seq, width);
+        values[i] = (struct slice){ data[i], len };
+        seq += (int64_t)len + 8 + width;
+    }
+    cr_assert_eq(log_append(rig->writer, values, n, NULL), OK, "%s", rig->kind);
+    rig_settle(rig);
+    struct log_cursor many = cursor_over(rig, 0, SEQ_MAX, false), one = many;
+    for (int got; (got = log_next_many(&many, records, MANY)) > 0;) {
+        for (int i = 0; i < got; i++, count++) {
+            struct log_record record;
+            cr_assert_eq(log_next(&one, &record), 1, "%s", rig->kind);
+            cr_assert_eq(records[i].seq, record.seq, "%s: record %zu", rig->kind, count);
+            cr_assert(records[i].value.data == record.value.data && records[i].value.len == record.value.len);
+        }
+    }
+    cr_expect_eq(count, n, "%s", rig->kind);
+    cr_expect_not(many.ended, "%s: more may come", rig->kind);
+}
+
+Test(logs, many_at_once_are_not_misled_by_records_that_hold_frames)
+{
+    rig_each(check_many_misled);
+}
+
+static void check_many_damage(struct rig *rig)
+{
+    static struct log_record records[MANY];
+    static int64_t seqs[5000];
+    const struct slice good = SLICE_LITERAL("{\"a record as good as any\":1}");
+    struct slice values[5000];
+    size_t count = 0;
+    int got;
+    if (rig->folder == NULL) return;
+    for (size_t i = 0; i < 5000; i++)
+        values[i] = good;
+    cr_assert_eq(log_append(rig->writer, values, 5000, seqs), OK, "%s", rig->kind);
+    rig_settle(rig);
+    scratch_write_at(rig->path, "\x01", 1, seqs[3333]);
+    struct log_cursor cursor = cursor_over(rig, 0, SEQ_MAX, false);
+    while ((got = log_next_many(&cursor, records, MANY)) > 0)
+        count += (size_t)got;
+    cr_expect_eq(got, ERR_CORRUPT, "%s", rig->kind);
+    cr_expect_eq(count, 3333, "%s: all before the damage, nothing behind it", rig->kind);
+}
+
+Test(logs, many_at_once_end_at_a_damaged_record)
+{
+    rig_each(check_many_damage);
+}

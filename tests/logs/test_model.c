@@ -96,6 +96,33 @@ static void play_scan(struct play *play, bool reverse)
     PLAY_ASSERT(play, log_next(&cursor, &record) == 0 && cursor.ended);
 }
 
+/* The same in pieces of any size, some of them large enough for what reads ahead. */
+static void play_many(struct play *play)
+{
+    static struct log_record records[4000];
+    if (play->n == 0) return;
+    size_t min = dice_roll(&play->dice, play->n);
+    size_t max = min + dice_roll(&play->dice, play->n - min);
+    struct log_range range = { play->seqs[min], play->seqs[max], dice_roll(&play->dice, 4) == 0 };
+    struct log_cursor cursor;
+    PLAY_ASSERT(play, log_cursor_open(play->rig->reader, &range, &cursor) == OK);
+    size_t pieces =
+        dice_roll(&play->dice, 3) == 0 ? 1 + dice_roll(&play->dice, 20) : 256 + dice_roll(&play->dice, 3744);
+    size_t at = 0, got = 0;
+    for (size_t k = 0; k <= max - min; k++) {
+        size_t i = range.reverse ? max - k : min + k;
+        if (play->deleted[i]) continue;
+        if (at == got) {
+            int n = log_next_many(&cursor, records, pieces);
+            PLAY_ASSERT(play, n > 0 && (size_t)n <= pieces);
+            got = (size_t)n;
+            at = 0;
+        }
+        PLAY_ASSERT(play, same_record(play, &records[at++], i));
+    }
+    PLAY_ASSERT(play, at == got && log_next_many(&cursor, records, pieces) == 0 && cursor.ended);
+}
+
 static void play_tail(struct play *play)
 {
     struct log_record record;
@@ -127,7 +154,7 @@ static void check_play(struct rig *rig)
     struct log_range all = LOG_RANGE_ALL;
     cr_assert_eq(log_cursor_open(rig->reader, &all, &play->tail), OK);
     for (int step = 0; step < STEPS; step++) {
-        switch (dice_roll(&play->dice, 12)) {
+        switch (dice_roll(&play->dice, 13)) {
         case 0: play_reopen(play); break;
         case 1: play_delete(play); break;
         case 2: play_tail(play); break;
@@ -137,6 +164,7 @@ static void check_play(struct rig *rig)
         case 6: play_scan(play, false); break;
         case 7:
         case 8: play_get(play); break;
+        case 9: play_many(play); break;
         default: play_append(play); break;
         }
     }
