@@ -37,6 +37,15 @@ static uint32_t run_of(uint32_t unit, uint32_t newest)
     return newest;
 }
 
+/* The run behind the one that starts at `run`. */
+static uint32_t run_after(uint32_t run, uint32_t newest)
+{
+    uint32_t units = 1; /* a run has a power of two of them */
+    while (run + units <= newest && run_of(run + units, newest) == run)
+        units *= 2;
+    return run + units;
+}
+
 static int messages_gather(struct view_batch *batch, const struct view_record *record)
 {
     const struct ref *id = &record->message->id;
@@ -170,17 +179,16 @@ static int messages_confirm(struct log *log, int64_t seq, const struct ref *id, 
     return 1;
 }
 
-/* The first record with that id in the run that the cursor is on: 1, 0, <0. */
-static int messages_find_run(const struct flume_read *read, struct kv_cursor *cursor, struct slice key,
+/* The first record with that id in a run: 1, 0, <0. */
+static int messages_find_run(const struct flume_read *read, struct kv_cursor *cursor, uint32_t run,
                              const struct ref *id, struct log_record *ret_record)
 {
-    uint8_t first[ID_BYTES] = { 0 };
-    struct slice value, here;
-    if (key.len != RUN_KEY) return err_set(ERR_CORRUPT, "the view messages holds a damaged key; rebuild the views");
-    uint32_t run = index_get_u32be((const uint8_t *)key.data);
+    uint8_t key_bytes[RUN_KEY], first[ID_BYTES] = { 0 };
+    const struct slice key = { (const char *)key_bytes, sizeof key_bytes };
+    struct slice value, here = key;
+    index_put_u32be(key_bytes, run);
     memcpy(first, id->id, ID_PREFIX);
     int found = kv_seek_value(cursor, key, (struct slice){ (const char *)first, sizeof first }, &value);
-    here = key;
     while (found == 1 && slice_equal(here, key) && value.len == ID_BYTES && memcmp(value.data, first, ID_PREFIX) == 0) {
         uint64_t rest = index_get_u32be((const uint8_t *)value.data + ID_PREFIX);
         int match = messages_confirm(read->log, (int64_t)(((uint64_t)run << UNIT_BITS) + rest), id, ret_record);
@@ -198,16 +206,18 @@ int messages_find(const struct flume_read *read, const struct ref *id, struct lo
     struct slice key, value;
     int err = kv_cursor_open(read->txn, view->tables[IDS_TABLE], &cursor);
     if (err != OK) return err;
-    int match = 0, found = kv_first(cursor, &key, &value);
-    while (found == 1 && match == 0) {
-        match = messages_find_run(read, cursor, key, id, ret_record);
-        /* The search may have left the run, or the cursor nowhere. */
-        if (match == 0) found = kv_seek(cursor, key, &key, &value);
-        if (match == 0 && found == 1) found = kv_next_key(cursor, &key, &value);
+    int found = kv_last(cursor, &key, &value);
+    if (found == 1 && key.len != RUN_KEY)
+        found = err_set(ERR_CORRUPT, "the view messages holds a damaged key; rebuild the views");
+    if (found == 1) {
+        uint32_t newest = index_get_u32be((const uint8_t *)key.data);
+        found = 0;
+        for (uint32_t run = 0; found == 0 && run <= newest; run = run_after(run, newest))
+            found = messages_find_run(read, cursor, run, id, ret_record);
     }
     kv_cursor_close(cursor);
-    if (match != 0) return match < 0 ? match : OK;
-    return found < 0 ? found : err_set(ERR_NOTFOUND, "no message with that id");
+    if (found != 0) return found < 0 ? found : OK;
+    return err_set(ERR_NOTFOUND, "no message with that id");
 }
 
 const struct view_ops view_messages_ops = {
