@@ -63,7 +63,12 @@ static void failure_set(struct flume_failure *failure, int err)
     (void)snprintf(failure->text, sizeof failure->text, "%s", err_detail(err));
 }
 
-/* Where a stretch that begins behind `from` ends: at the end of an epoch, or when it is large. */
+static uint32_t group_of(int64_t seq)
+{
+    return run_group(run_unit((uint64_t)seq));
+}
+
+/* Where a stretch that begins behind `from` ends: at the end of a group of units (index_keys.h), or when it is large. */
 static int build_stretch(const struct flume_build *build, int64_t from, int64_t *ret_end)
 {
     struct log_range range = { .min = from < 0 ? 0 : from, .max = build->bound };
@@ -76,8 +81,8 @@ static int build_stretch(const struct flume_build *build, int64_t from, int64_t 
     while ((more = log_next_many(&cursor, found, STRETCH_LOOK)) > 0) {
         for (int i = 0; i < more; i++) {
             if (found[i].seq <= from) continue;
-            bool next_epoch = records > 0 && epoch_of((uint64_t)found[i].seq) != epoch_of((uint64_t)end);
-            if (next_epoch || records >= build->part_records || bytes >= build->part_bytes ||
+            bool group_ends = records > 0 && group_of(found[i].seq) != group_of(end);
+            if (group_ends || records >= build->part_records || bytes >= build->part_bytes ||
                 atomic_load(&build->stop)) {
                 *ret_end = end;
                 return OK;

@@ -65,24 +65,55 @@ uint64_t index_prefix(struct slice key);
 /* Doubles a growing array: `*ptr` holds `*cap` items of `size` bytes, and more than `used` of them afterwards. */
 int index_grow(void *ptr, size_t *cap, size_t used, size_t size);
 
-/* Postings and ids are kept by epochs: stretches of the log, so that what is new touches new pages only, however large the log is. The
- * epoch stands in front of the key, the rest of the seq behind it. Seqs are below 2^53, so both fit 32 bits. */
-#define EPOCH_BITS 29
-#define EPOCH_SEQ_MAX ((UINT64_C(1) << (32 + EPOCH_BITS)) - 1)
+/* Postings are kept in runs: stretches of the log, so that what is new touches few pages, however large the log is. The log is cut into
+ * units of 16 MiB, and those into groups of 32. The unit of the newest entry is a run of its own, and so is what stands before it in
+ * its group, and each group before that. Which runs a table has follows from its newest entry alone. A run is named by its first
+ * unit, which stands in front of the key; the place in the run stands behind it. Seqs are below 2^53, so both fit 32 bits. */
+#define RUN_UNIT_BITS 24
+#define RUN_GROUP_UNITS UINT32_C(32)
+#define RUN_REST_MAX ((RUN_GROUP_UNITS << RUN_UNIT_BITS) - 1)
+#define RUN_SEQ_MAX ((UINT64_C(1) << (32 + RUN_UNIT_BITS)) - 1)
+#define RUN_NONE UINT32_MAX
 
-static inline uint32_t epoch_of(uint64_t seq)
+static inline uint32_t run_unit(uint64_t seq)
 {
-    return (uint32_t)(seq >> EPOCH_BITS);
+    return (uint32_t)(seq >> RUN_UNIT_BITS);
 }
 
-static inline uint32_t epoch_rest(uint64_t seq)
+static inline uint32_t run_group(uint32_t unit)
 {
-    return (uint32_t)(seq & ((UINT64_C(1) << EPOCH_BITS) - 1));
+    return unit - unit % RUN_GROUP_UNITS;
 }
 
-static inline uint64_t epoch_join(uint32_t epoch, uint32_t rest)
+/* The run that holds `seq` in a table whose newest entry is in the unit `newest`; what is behind it would be in the newest run. */
+static inline uint32_t run_of(uint64_t seq, uint32_t newest)
 {
-    return (uint64_t)epoch << EPOCH_BITS | rest;
+    uint32_t unit = run_unit(seq);
+    return unit >= newest ? newest : run_group(unit);
+}
+
+static inline uint64_t run_join(uint32_t run, uint32_t rest)
+{
+    return ((uint64_t)run << RUN_UNIT_BITS) + rest;
+}
+
+static inline uint32_t run_rest(uint32_t run, uint64_t seq)
+{
+    uint64_t rest = seq - run_join(run, 0);
+    return rest < RUN_REST_MAX ? (uint32_t)rest : RUN_REST_MAX;
+}
+
+/* The runs after and before one; RUN_NONE. */
+static inline uint32_t run_after(uint32_t run, uint32_t newest)
+{
+    if (run >= newest) return RUN_NONE;
+    return run_group(run) == run_group(newest) ? newest : run_group(run) + RUN_GROUP_UNITS;
+}
+
+static inline uint32_t run_before(uint32_t run)
+{
+    if (run == 0) return RUN_NONE;
+    return run == run_group(run) ? run - RUN_GROUP_UNITS : run_group(run);
 }
 
 void index_put_u32be(uint8_t *out, uint32_t value);

@@ -12,6 +12,11 @@ int list_iter_open(struct kv_txn *txn, kv_table table, bool payload, const struc
     struct kv_cursor *cursor;
     int err = kv_cursor_open(txn, table, &cursor);
     if (err != OK) return err;
+    int found = chunk_newest(cursor, payload, &ret_iter->newest);
+    if (found < 0) {
+        kv_cursor_close(cursor);
+        return found;
+    }
     ret_iter->cursor = cursor;
     ret_iter->term = *term;
     ret_iter->payload = payload;
@@ -52,25 +57,25 @@ static int iter_look(const struct list_iter *iter, struct slice key, struct slic
     return chunk_head_read(iter->payload, &iter->term, key, value, ret_head);
 }
 
-/* The first chunk of the term in `epoch` or a later one: 1, 0, <0. */
-static int iter_epoch_up(struct list_iter *iter, uint32_t epoch, struct chunk_head *ret_head)
+/* The first chunk of the term in `run` or a later one: 1, 0, <0. */
+static int iter_run_up(struct list_iter *iter, uint32_t run, struct chunk_head *ret_head)
 {
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
-    for (;;) {
-        size_t len = chunk_key(iter->payload, &iter->term, epoch_join(epoch, 0), 0, bytes);
+    while (run != RUN_NONE) {
+        size_t len = chunk_key(iter->payload, run, &iter->term, run_join(run, 0), 0, bytes);
         int found = kv_seek(iter->cursor, (struct slice){ (const char *)bytes, len }, &key, &value);
         if (found != 1) return found;
         found = iter_look(iter, key, value, ret_head);
         if (found != 0 || iter->payload) return found;
-        uint32_t next = chunk_key_epoch(false, key);
-        if (next == epoch && epoch == UINT32_MAX) return 0;
-        epoch = next > epoch ? next : epoch + 1;
+        uint32_t there = chunk_key_run(false, key);
+        run = there > run ? there : run_after(run, iter->newest);
     }
+    return 0;
 }
 
-/* The last chunk of the term whose key is below `limit`, which is one of `epoch`, or in an earlier epoch: 1, 0, <0. */
-static int iter_epoch_down(struct list_iter *iter, struct slice limit, uint32_t epoch, struct chunk_head *ret_head)
+/* The last chunk of the term whose key is below `limit`, which is one of `run`, or in an earlier run: 1, 0, <0. */
+static int iter_run_down(struct list_iter *iter, struct slice limit, uint32_t run, struct chunk_head *ret_head)
 {
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
@@ -79,11 +84,10 @@ static int iter_epoch_down(struct list_iter *iter, struct slice limit, uint32_t 
         if (found != 1) return found;
         found = iter_look(iter, key, value, ret_head);
         if (found != 0 || iter->payload) return found;
-        uint32_t before = chunk_key_epoch(false, key);
-        if (before == epoch && epoch == 0) return 0;
-        epoch = before < epoch ? before : epoch - 1;
-        uint64_t last = epoch_join(epoch, epoch_rest(UINT64_MAX));
-        size_t len = chunk_key(false, &iter->term, last, UINT32_MAX, bytes);
+        uint32_t there = chunk_key_run(false, key);
+        run = there < run ? there : run_before(run);
+        if (run == RUN_NONE) return 0;
+        size_t len = chunk_key(false, run, &iter->term, run_join(run, RUN_REST_MAX), UINT32_MAX, bytes);
         limit = (struct slice){ (const char *)bytes, len };
     }
 }
@@ -92,24 +96,25 @@ static int iter_epoch_down(struct list_iter *iter, struct slice limit, uint32_t 
 static int iter_step(struct list_iter *iter, uint64_t at, struct chunk_head *ret_head)
 {
     struct slice key, value;
-    uint32_t epoch = chunk_epoch(iter->payload, at);
+    uint32_t run = chunk_run(iter->payload, at, iter->newest);
     int found = iter->reverse ? kv_prev(iter->cursor, &key, &value) : kv_next(iter->cursor, &key, &value);
     if (found == 1) found = iter_look(iter, key, value, ret_head);
     if (found != 0 || iter->payload) return found;
-    if (!iter->reverse) return epoch == UINT32_MAX ? 0 : iter_epoch_up(iter, epoch + 1, ret_head);
+    if (!iter->reverse) return iter_run_up(iter, run_after(run, iter->newest), ret_head);
     uint8_t bytes[CHUNK_KEY_MAX];
-    const struct slice limit = { (const char *)bytes, chunk_key(false, &iter->term, epoch_join(epoch, 0), 0, bytes) };
-    return iter_epoch_down(iter, limit, epoch, ret_head);
+    const struct slice limit = { (const char *)bytes, chunk_key(false, run, &iter->term, run_join(run, 0), 0, bytes) };
+    return iter_run_down(iter, limit, run, ret_head);
 }
 
-/* The last chunk that begins before `at`, or at it too if `with`, in the epoch of `at`: 1, 0, <0. */
+/* The last chunk that begins before `at`, or at it too if `with`, in the run of `at`: 1, 0, <0. */
 static int iter_before(struct list_iter *iter, uint64_t at, bool with, struct chunk_head *ret_head)
 {
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
+    uint32_t run = chunk_run(iter->payload, at, iter->newest);
     const struct slice limit = { (const char *)bytes,
-                                 chunk_key(iter->payload, &iter->term, at, with ? UINT32_MAX : 0, bytes) };
-    if (iter->reverse) return iter_epoch_down(iter, limit, chunk_epoch(iter->payload, at), ret_head);
+                                 chunk_key(iter->payload, run, &iter->term, at, with ? UINT32_MAX : 0, bytes) };
+    if (iter->reverse) return iter_run_down(iter, limit, run, ret_head);
     int found = kv_before(iter->cursor, limit, &key, &value);
     return found == 1 ? iter_look(iter, key, value, ret_head) : found;
 }
@@ -124,10 +129,11 @@ static int iter_jump_up(struct list_iter *iter, uint64_t at)
     /* kv_before leaves the cursor nowhere when there is nothing before: look for the place itself. */
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
-    const struct slice from = { (const char *)bytes, chunk_key(iter->payload, &iter->term, at, 0, bytes) };
+    uint32_t run = chunk_run(iter->payload, at, iter->newest);
+    const struct slice from = { (const char *)bytes, chunk_key(iter->payload, run, &iter->term, at, 0, bytes) };
     found = kv_seek(iter->cursor, from, &key, &value);
     if (found == 1) found = iter_look(iter, key, value, &head);
-    if (found == 0 && !iter->payload && epoch_of(at) < UINT32_MAX) found = iter_epoch_up(iter, epoch_of(at) + 1, &head);
+    if (found == 0 && !iter->payload) found = iter_run_up(iter, run_after(run, iter->newest), &head);
     return found == 1 ? iter_load(iter, &head) : found;
 }
 
@@ -221,7 +227,7 @@ int list_next(struct list_iter *iter, struct list_entry *ret_entry)
 static int list_sum(struct list_iter *iter, uint64_t *count, uint64_t *last)
 {
     struct chunk_head head;
-    int found = iter_epoch_up(iter, 0, &head);
+    int found = iter_run_up(iter, 0, &head);
     while (found == 1) {
         *count += head.count;
         *last = head.last;
@@ -242,46 +248,34 @@ int list_count(struct kv_txn *txn, kv_table table, bool payload, const struct te
     return err;
 }
 
-/* The term of a list's first chunk, which has no ordinal. */
-static int key_term(bool payload, struct slice key, struct term *ret_term)
-{
-    size_t before = payload ? 0 : 4;
-    if (key.len < 9 || key.len - 8 > TERM_MAX)
-        return err_set(ERR_CORRUPT, "a list of the views holds a damaged key; rebuild the views");
-    ret_term->len = (uint8_t)(key.len - 8);
-    memcpy(ret_term->bytes, key.data + before, ret_term->len);
-    return OK;
-}
-
 static bool term_before(const struct term *a, const struct term *b)
 {
     return memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len) < 0;
 }
 
-/* The first term > `after` of an epoch: 1, 0, <0. *epoch becomes the next one to look into, 0 = there is none. */
-static int epoch_next_term(struct kv_cursor *cursor, bool payload, const struct term *after, uint32_t *epoch,
-                           struct term *ret_term)
+/* The first term > `after` of a run: 1, 0, <0. *run becomes the next one to look into, or RUN_NONE. */
+static int run_next_term(const struct list_iter *iter, const struct term *after, uint32_t *run, struct term *ret_term)
 {
     /* Behind every key of the term: they end in at most 12 bytes. */
     uint8_t bytes[4 + TERM_MAX + 13];
-    struct slice from = { (const char *)bytes, payload ? 0 : 4 }, key, value;
-    index_put_u32be(bytes, *epoch);
+    struct slice from = { (const char *)bytes, iter->payload ? 0 : 4 }, key, value;
+    index_put_u32be(bytes, *run);
     if (after != NULL) {
         memcpy(bytes + from.len, after->bytes, after->len);
         memset(bytes + from.len + after->len, 0xFF, 13);
         from.len += (size_t)after->len + 13;
     }
-    uint32_t here = *epoch;
-    *epoch = 0;
-    int found = kv_seek(cursor, from, &key, &value);
+    uint32_t here = *run;
+    *run = RUN_NONE;
+    int found = kv_seek(iter->cursor, from, &key, &value);
     if (found != 1) return found;
-    uint32_t there = chunk_key_epoch(payload, key);
-    if (there != here) {
-        *epoch = there;
+    uint32_t there = chunk_key_run(iter->payload, key);
+    if (there > here) {
+        *run = there;
         return 0;
     }
-    if (!payload && here < UINT32_MAX) *epoch = here + 1;
-    int err = key_term(payload, key, ret_term);
+    if (!iter->payload) *run = run_after(here, iter->newest);
+    int err = chunk_key_term(iter->payload, key, ret_term);
     return err == OK ? 1 : err;
 }
 
@@ -292,17 +286,17 @@ int list_next_term(struct kv_txn *txn, kv_table table, bool payload, const struc
     struct term best, term;
     uint64_t count = 0, last = 0;
     bool any = false;
-    uint32_t epoch = 0;
+    uint32_t run = 0;
     best.len = 0;
     int err = list_iter_open(txn, table, payload, &best, false, &iter);
     if (err != OK) return err;
     do {
-        int found = epoch_next_term(iter.cursor, payload, after, &epoch, &term);
+        int found = run_next_term(&iter, after, &run, &term);
         if (found < 0) err = found;
         if (found != 1 || (any && !term_before(&term, &best))) continue;
         best = term;
         any = true;
-    } while (err == OK && epoch != 0);
+    } while (err == OK && run != RUN_NONE);
     iter.term = best;
     if (err == OK && any) err = list_sum(&iter, &count, &last);
     list_iter_close(&iter);

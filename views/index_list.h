@@ -1,12 +1,12 @@
 /* Index shape "list": term -> ascending list of entries, packed in chunks. Posting lists (term -> seqs) are lists whose
  * entries are a seq alone; an ordered map (author -> sequence -> seq) is a list with a payload.
  *
- * On disk (one LMDB entry per chunk), with a payload: key = term, first `at` as u64BE. Without: key = epoch of the chunk (index_keys.h) as
- * u32BE, term, the rest of its first `at` as u32BE; a chunk holds entries of one epoch. Value = varint count, varint last - first, then the
+ * On disk (one LMDB entry per chunk), with a payload: key = term, first `at` as u64BE. Without: key = run of the chunk (index_keys.h) as
+ * u32BE, term, the place of its first `at` in the run as u32BE. Value = varint count, varint last - first, then the
  * entries as varints: each `at` but the first as the difference to the one before, then its payload as a zigzag difference to the one
  * before (from 0). A chunk that begins with the very `at` that the one before began with has a u32BE ordinal (1, 2 …) behind it in the key.
  *
- * Chunks are filled greedily from the beginning of a list (of its part in one epoch), so the layout depends on the entries alone, not on the
+ * Chunks are filled greedily from the beginning of a list (of its part in one run), so the layout depends on the entries alone, not on the
  * batches they came in. Entries of equal `at` may repeat: a message that links twice to the same target stands twice, which makes counts
  * exact. */
 #ifndef VIEWS_INDEX_LIST_H
@@ -16,7 +16,7 @@
 #include "views/view.h"
 
 /* `at` of a list without payload goes up to here; a seq is far below. */
-#define LIST_AT_MAX EPOCH_SEQ_MAX
+#define LIST_AT_MAX RUN_SEQ_MAX
 
 struct list_entry {
     uint64_t at;
@@ -46,6 +46,7 @@ struct list_iter {
     struct term term;
     bool payload;
     bool reverse;
+    uint32_t newest;    /* unit of the table's newest entry: tells its runs */
     bool loaded;        /* a chunk is unpacked in `entries` */
     size_t count, next; /* of the unpacked chunk; `next` counts in the direction of travel */
     struct list_entry entries[LIST_CHUNK_ENTRIES];

@@ -58,7 +58,6 @@ void chunk_start(struct chunk *chunk, bool payload, uint32_t ordinal, const stru
 bool chunk_add(struct chunk *chunk, const struct list_entry *entry)
 {
     uint8_t coded[20];
-    if (chunk_epoch(chunk->payload, entry->at) != chunk_epoch(chunk->payload, chunk->first)) return false;
     size_t n = varint_put(coded, entry->at - chunk->last);
     if (chunk->payload) n += varint_put(coded + n, zigzag(chunk->last_payload, entry->payload));
     if (chunk->count == LIST_CHUNK_ENTRIES || n > sizeof chunk->bytes - chunk->len) return false;
@@ -70,11 +69,12 @@ bool chunk_add(struct chunk *chunk, const struct list_entry *entry)
     return true;
 }
 
-size_t chunk_key(bool payload, const struct term *term, uint64_t at, uint32_t ordinal, uint8_t key[CHUNK_KEY_MAX])
+size_t chunk_key(bool payload, uint32_t run, const struct term *term, uint64_t at, uint32_t ordinal,
+                 uint8_t key[CHUNK_KEY_MAX])
 {
     uint8_t *out = key;
     if (!payload) {
-        index_put_u32be(out, epoch_of(at));
+        index_put_u32be(out, run);
         out += 4;
     }
     memcpy(out, term->bytes, term->len);
@@ -82,7 +82,7 @@ size_t chunk_key(bool payload, const struct term *term, uint64_t at, uint32_t or
     if (payload)
         index_put_u64be(out, at);
     else
-        index_put_u32be(out, epoch_rest(at));
+        index_put_u32be(out, run_rest(run, at));
     out += payload ? 8 : 4;
     if (ordinal == 0) return (size_t)(out - key);
     index_put_u32be(out, ordinal);
@@ -107,20 +107,40 @@ int chunk_head_read(bool payload, const struct term *term, struct slice key, str
     if (rest != fixed && rest != fixed + 4) return chunk_damaged();
     struct chunk_head head = { .first = payload ? index_get_u64be(tail) : index_get_u32be(tail) };
     if (!payload) {
-        if (head.first != epoch_rest(head.first)) return chunk_damaged();
-        head.first = epoch_join(chunk_key_epoch(payload, key), (uint32_t)head.first);
+        if (head.first > RUN_REST_MAX) return chunk_damaged();
+        head.first = run_join(chunk_key_run(payload, key), (uint32_t)head.first);
     }
     if (rest != fixed) head.ordinal = index_get_u32be(tail + fixed);
     const uint8_t *at = (const uint8_t *)value.data, *end = at + value.len;
     uint64_t count, span;
     if (!varint_get(&at, end, &count) || !varint_get(&at, end, &span)) return chunk_damaged();
     if (count == 0 || count > LIST_CHUNK_ENTRIES || span > UINT64_MAX - head.first) return chunk_damaged();
-    if (chunk_epoch(payload, head.first) != chunk_epoch(payload, head.first + span)) return chunk_damaged();
+    if (!payload && span > RUN_REST_MAX) return chunk_damaged();
     head.count = (size_t)count;
     head.last = head.first + span;
     head.entries = (struct slice){ (const char *)at, (size_t)(end - at) };
     *ret_head = head;
     return 1;
+}
+
+int chunk_newest(struct kv_cursor *cursor, bool payload, uint32_t *ret_newest)
+{
+    struct slice key, value;
+    *ret_newest = 0;
+    if (payload) return 1;
+    int found = kv_last(cursor, &key, &value);
+    if (found == 1) *ret_newest = chunk_key_run(payload, key);
+    return found;
+}
+
+int chunk_key_term(bool payload, struct slice key, struct term *ret_term)
+{
+    size_t before = payload ? 0 : 4;
+    if (key.len < 9 || key.len - 8 > TERM_MAX)
+        return err_set(ERR_CORRUPT, "a list of the views holds a damaged key; rebuild the views");
+    ret_term->len = (uint8_t)(key.len - 8);
+    memcpy(ret_term->bytes, key.data + before, ret_term->len);
+    return OK;
 }
 
 int chunk_unpack(const struct chunk_head *head, bool payload, struct list_entry *entries)

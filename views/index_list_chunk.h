@@ -25,18 +25,25 @@ void chunk_start(struct chunk *chunk, bool payload, uint32_t ordinal, const stru
 bool chunk_add(struct chunk *chunk, const struct list_entry *entry);
 
 /* Key and value as stored; answer their lengths. */
-size_t chunk_key(bool payload, const struct term *term, uint64_t at, uint32_t ordinal, uint8_t key[CHUNK_KEY_MAX]);
+size_t chunk_key(bool payload, uint32_t run, const struct term *term, uint64_t at, uint32_t ordinal,
+                 uint8_t key[CHUNK_KEY_MAX]);
 size_t chunk_value(const struct chunk *chunk, uint8_t value[CHUNK_VALUE_MAX]);
 
-/* The epoch that a key or an `at` belongs to; all of a list with payload is in epoch 0. */
-static inline uint32_t chunk_epoch(bool payload, uint64_t at)
+/* The run that an `at` or a key belongs to; all of a list with payload is in run 0. */
+static inline uint32_t chunk_run(bool payload, uint64_t at, uint32_t newest)
 {
-    return payload ? 0 : epoch_of(at);
+    return payload ? 0 : run_of(at, newest);
 }
-static inline uint32_t chunk_key_epoch(bool payload, struct slice key)
+static inline uint32_t chunk_key_run(bool payload, struct slice key)
 {
     return payload || key.len < 4 ? 0 : index_get_u32be((const uint8_t *)key.data);
 }
+
+/* The unit of the newest entry of a table, by its last key: 1, 0 = the table is empty, <0. 0 for a list with payload. */
+int chunk_newest(struct kv_cursor *cursor, bool payload, uint32_t *ret_newest);
+
+/* The term of a list's first chunk in a run, which has no ordinal. */
+int chunk_key_term(bool payload, struct slice key, struct term *ret_term);
 
 /* What a stored chunk says without being unpacked. */
 struct chunk_head {

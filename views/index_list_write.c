@@ -219,8 +219,9 @@ struct list_writer {
     kv_table table;
     struct kv_cursor *cursor;
     bool payload;
-    uint32_t epoch; /* that is being written */
-    bool behind;    /* all that is still to come sorts behind what the table holds */
+    uint32_t newest; /* unit of the newest entry of table and batch */
+    uint32_t run;    /* that is being written */
+    bool behind;     /* all that is still to come sorts behind what the table holds */
     const struct term *term;
     bool open; /* `chunk` is being filled */
     bool dirty;
@@ -233,7 +234,7 @@ static int writer_flush(struct list_writer *writer)
     uint8_t key[CHUNK_KEY_MAX], value[CHUNK_VALUE_MAX];
     const struct chunk *chunk = &writer->chunk;
     const struct slice k = { (const char *)key,
-                             chunk_key(writer->payload, writer->term, chunk->first, chunk->ordinal, key) };
+                             chunk_key(writer->payload, writer->run, writer->term, chunk->first, chunk->ordinal, key) };
     const struct slice v = { (const char *)value, chunk_value(chunk, value) };
     writer->dirty = false;
     return writer->behind ? kv_append(writer->txn, writer->table, k, v) : kv_put(writer->txn, writer->table, k, v);
@@ -261,26 +262,28 @@ static int writer_add_all(struct list_writer *writer, const struct list_entry *e
     return err == OK ? writer_flush(writer) : err;
 }
 
-/* 1 = the chunk is one of the term in this epoch, 0, <0. */
+/* 1 = the chunk is one of the term in this run, 0, <0. */
 static int writer_look(const struct list_writer *writer, struct slice key, struct slice value,
                        struct chunk_head *ret_head)
 {
     struct chunk_head head;
     int found = chunk_head_read(writer->payload, writer->term, key, value, &head);
     if (found != 1) return found;
-    if (chunk_epoch(writer->payload, head.first) != writer->epoch) return 0;
+    if (chunk_key_run(writer->payload, key) != writer->run) return 0;
     *ret_head = head;
     return 1;
 }
 
 static uint64_t writer_first_at(const struct list_writer *writer)
 {
-    return writer->payload ? 0 : epoch_join(writer->epoch, 0);
+    return writer->payload ? 0 : run_join(writer->run, 0);
 }
 
 static uint64_t writer_last_at(const struct list_writer *writer)
 {
-    return writer->payload ? UINT64_MAX : epoch_join(writer->epoch, epoch_rest(UINT64_MAX));
+    if (writer->payload) return UINT64_MAX;
+    uint32_t after = run_after(writer->run, writer->newest);
+    return after == RUN_NONE ? LIST_AT_MAX : run_join(after, 0) - 1;
 }
 
 /* The last chunk of the term that begins at or before `at`: 1, 0, <0. */
@@ -288,7 +291,8 @@ static int writer_find(struct list_writer *writer, uint64_t at, struct chunk_hea
 {
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
-    const struct slice limit = { (const char *)bytes, chunk_key(writer->payload, writer->term, at, UINT32_MAX, bytes) };
+    const struct slice limit = { (const char *)bytes,
+                                 chunk_key(writer->payload, writer->run, writer->term, at, UINT32_MAX, bytes) };
     int found = kv_before(writer->cursor, limit, &key, &value);
     return found == 1 ? writer_look(writer, key, value, ret_head) : found;
 }
@@ -302,7 +306,7 @@ static int writer_take(struct list_writer *writer, uint64_t at, uint32_t ordinal
     uint8_t bytes[CHUNK_KEY_MAX];
     int err = OK;
     for (;;) {
-        size_t len = chunk_key(writer->payload, writer->term, at, ordinal, bytes);
+        size_t len = chunk_key(writer->payload, writer->run, writer->term, at, ordinal, bytes);
         const struct slice from = { (const char *)bytes, len };
         struct slice key, value;
         struct chunk_head head;
@@ -315,8 +319,8 @@ static int writer_take(struct list_writer *writer, uint64_t at, uint32_t ordinal
         if (err == OK) err = chunk_unpack(&head, writer->payload, entries + count);
         if (err != OK) break;
         count += head.count;
-        const struct slice old = { (const char *)bytes,
-                                   chunk_key(writer->payload, writer->term, head.first, head.ordinal, bytes) };
+        const struct slice old = { (const char *)bytes, chunk_key(writer->payload, writer->run, writer->term,
+                                                                  head.first, head.ordinal, bytes) };
         err = kv_del(writer->txn, writer->table, old);
         if (err < 0) break;
         err = OK;
@@ -375,18 +379,18 @@ static int writer_term(struct list_writer *writer, const struct term *term, cons
     return writer_add_all(writer, entries, n);
 }
 
-/* Does the whole table sort before this term of this epoch? Then nothing has to be looked for any more. */
+/* Does the whole table sort before this term of this run? Then nothing has to be looked for any more. */
 static int writer_begin(struct list_writer *writer, const struct term *term)
 {
     uint8_t bytes[CHUNK_KEY_MAX];
     const struct slice first = { (const char *)bytes,
-                                 chunk_key(writer->payload, term, writer_first_at(writer), 0, bytes) };
+                                 chunk_key(writer->payload, writer->run, term, writer_first_at(writer), 0, bytes) };
     int behind = kv_ends_before(writer->txn, writer->table, first);
     writer->behind = behind == 1;
     return behind < 0 ? behind : OK;
 }
 
-/* Of n sorted entries those of the writer's epoch; *next becomes the first `at` behind it if that is smaller. */
+/* Of n sorted entries those of the writer's run; *next becomes the first `at` behind it if that is smaller. */
 static const struct list_entry *writer_part(const struct list_writer *writer, const struct list_entry *entries,
                                             size_t n, size_t *ret_count, uint64_t *next)
 {
@@ -401,8 +405,8 @@ static const struct list_entry *writer_part(const struct list_writer *writer, co
     return entries + from;
 }
 
-/* One epoch of all terms. ret_next: an `at` of the next one, UINT64_MAX = there is none. */
-static int batch_write_epoch(struct list_sorter *sorter, struct list_writer *writer, uint64_t *ret_next)
+/* One run of all terms. ret_next: an `at` of the next one, UINT64_MAX = there is none. */
+static int batch_write_run(struct list_sorter *sorter, struct list_writer *writer, uint64_t *ret_next)
 {
     const struct index_keys *terms = &sorter->batch->terms;
     bool begun = false;
@@ -431,7 +435,7 @@ static int batch_write_epoch(struct list_sorter *sorter, struct list_writer *wri
     return err;
 }
 
-static int batch_write_epochs(const struct list_batch *batch, struct list_writer *writer)
+static int batch_write_runs(const struct list_batch *batch, struct list_writer *writer)
 {
     struct index_sort *order;
     int err = index_keys_sort(&batch->terms, &order);
@@ -441,12 +445,56 @@ static int batch_write_epochs(const struct list_batch *batch, struct list_writer
     for (size_t i = 0; i < batch->count && !batch->payload; i++)
         if (link_at(&batch->links[i]) < at) at = link_at(&batch->links[i]);
     do {
-        writer->epoch = chunk_epoch(batch->payload, at);
-        err = batch_write_epoch(&sorter, writer, &at);
+        writer->run = chunk_run(batch->payload, at, writer->newest);
+        err = batch_write_run(&sorter, writer, &at);
     } while (err == OK && at != UINT64_MAX);
     free(order);
     free(sorter.entries);
     return err;
+}
+
+/* Moves a run from the table into the batch. */
+static int writer_take_run(struct list_writer *writer, uint32_t run, struct list_batch *batch)
+{
+    uint8_t bytes[4];
+    const struct slice start = { (const char *)bytes, sizeof bytes };
+    int err = OK;
+    index_put_u32be(bytes, run);
+    writer->run = run;
+    while (err == OK) {
+        struct slice key, value;
+        struct term term;
+        struct list_entry *entries = NULL;
+        size_t count = 0;
+        int found = kv_seek(writer->cursor, start, &key, &value);
+        if (found < 0) return found;
+        if (found == 0 || chunk_key_run(false, key) != run) break;
+        err = chunk_key_term(false, key, &term);
+        if (err != OK) break;
+        writer->term = &term;
+        err = writer_take(writer, run_join(run, 0), 0, &entries, &count);
+        if (err == OK && count == 0)
+            err = err_set(ERR_CORRUPT, "a run of the views holds a damaged list; rebuild the views");
+        for (size_t i = 0; i < count && err == OK; i++)
+            err = list_batch_add(batch, &term, entries[i].at, 0);
+        free(entries);
+    }
+    return err == OK ? batch_settle(batch) : err;
+}
+
+/* Finds out what the newest unit will be. If it is another one than before, the one before joins the run in front of it. */
+static int writer_newest(struct list_writer *writer, struct list_batch *batch)
+{
+    uint32_t before, newest = 0;
+    int found = chunk_newest(writer->cursor, batch->payload, &before);
+    if (found < 0 || batch->payload) return found < 0 ? found : OK;
+    for (size_t i = 0; i < batch->count; i++) {
+        uint32_t unit = run_unit(link_at(&batch->links[i]));
+        if (unit > newest) newest = unit;
+    }
+    writer->newest = found == 1 && before > newest ? before : newest;
+    bool joins = found == 1 && writer->newest > before && before != run_group(before);
+    return joins ? writer_take_run(writer, before, batch) : OK;
 }
 
 int list_batch_write(struct list_batch *batch, struct kv_txn *txn, kv_table table)
@@ -457,7 +505,8 @@ int list_batch_write(struct list_batch *batch, struct kv_txn *txn, kv_table tabl
     if (writer == NULL) return err_set(ERR_NOMEM, "no memory to write a list");
     *writer = (struct list_writer){ .txn = txn, .table = table, .payload = batch->payload };
     err = kv_cursor_open(txn, table, &writer->cursor);
-    if (err == OK) err = batch_write_epochs(batch, writer);
+    if (err == OK) err = writer_newest(writer, batch);
+    if (err == OK) err = batch_write_runs(batch, writer);
     kv_cursor_close(writer->cursor);
     free(writer);
     if (err == OK) list_batch_reset(batch);

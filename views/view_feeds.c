@@ -172,7 +172,7 @@ int feeds_range(const struct flume_read *read, const struct ref *author, int64_t
 
 const struct view_ops view_feeds_ops = {
     .name = "feeds",
-    .version = 2,
+    .version = 3,
     .fields = (const struct field[]){ { "author", author_parse, author_emit }, { NULL, NULL, NULL } },
     .tables =
         (const struct view_table[]){

@@ -173,7 +173,7 @@ int links_count_root(const struct flume_read *read, const struct ref *root, uint
 
 const struct view_ops view_links_ops = {
     .name = "links",
-    .version = 2,
+    .version = 3,
     .fields = (const struct field[]){ { "dest", dest_parse, dest_emit },
                                       { "rel", rel_parse, rel_emit },
                                       { "root", root_parse, root_emit },

@@ -25,7 +25,7 @@ static uint32_t unit_of(uint64_t seq)
 }
 
 /* The first unit of the run that `unit` is in while `newest` is the newest one. */
-static uint32_t run_of(uint32_t unit, uint32_t newest)
+static uint32_t ids_run_of(uint32_t unit, uint32_t newest)
 {
     uint32_t start = newest - newest % RUN_UNITS;
     if (unit < start) return unit - unit % RUN_UNITS;
@@ -38,10 +38,10 @@ static uint32_t run_of(uint32_t unit, uint32_t newest)
 }
 
 /* The run behind the one that starts at `run`. */
-static uint32_t run_after(uint32_t run, uint32_t newest)
+static uint32_t ids_run_after(uint32_t run, uint32_t newest)
 {
     uint32_t units = 1; /* a run has a power of two of them */
-    while (run + units <= newest && run_of(run + units, newest) == run)
+    while (run + units <= newest && ids_run_of(run + units, newest) == run)
         units *= 2;
     return run + units;
 }
@@ -99,7 +99,7 @@ static int ids_take_joined(struct ids *ids, struct kv_txn *txn, kv_table table, 
             err = err_set(ERR_CORRUPT, "the view messages holds a damaged entry; rebuild the views");
             break;
         }
-        uint32_t run = index_get_u32be((const uint8_t *)key.data), target = run_of(run, newest);
+        uint32_t run = index_get_u32be((const uint8_t *)key.data), target = ids_run_of(run, newest);
         if (run == target && run != joined) break; /* it stays, and so do those before it */
         joined = target;
         found = kv_seek(cursor, (struct slice){ key.data, key.len }, &key, &value);
@@ -139,8 +139,8 @@ static int ids_write(struct ids *ids, struct kv_txn *txn, kv_table table, uint32
     for (size_t i = 0; i < n; i++)
         items[i] = (struct index_sort){ items[i].id, items[i].prefix };
     for (size_t from = 0, to; from < n && err == OK; from = to) {
-        uint32_t run = run_of(unit_of(items[from].id), newest);
-        for (to = from + 1; to < n && run_of(unit_of(items[to].id), newest) == run;)
+        uint32_t run = ids_run_of(unit_of(items[from].id), newest);
+        for (to = from + 1; to < n && ids_run_of(unit_of(items[to].id), newest) == run;)
             to++;
         index_radix_sort(items + from, spare, to - from);
         err = ids_write_run(txn, table, run, items + from, to - from);
@@ -212,7 +212,7 @@ int messages_find(const struct flume_read *read, const struct ref *id, struct lo
     if (found == 1) {
         uint32_t newest = index_get_u32be((const uint8_t *)key.data);
         found = 0;
-        for (uint32_t run = 0; found == 0 && run <= newest; run = run_after(run, newest))
+        for (uint32_t run = 0; found == 0 && run <= newest; run = ids_run_after(run, newest))
             found = messages_find_run(read, cursor, run, id, ret_record);
     }
     kv_cursor_close(cursor);

@@ -89,7 +89,7 @@ int types_next(const struct flume_read *read, struct slice after, struct buf *na
 
 const struct view_ops view_types_ops = {
     .name = "types",
-    .version = 2,
+    .version = 3,
     .fields = (const struct field[]){ { "type", type_parse, type_emit },
                                       { "private", private_parse, private_emit },
                                       { NULL, NULL, NULL } },

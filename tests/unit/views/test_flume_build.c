@@ -1,4 +1,4 @@
-/* Long builds: what threads gather and the indexer writes must be what the records give one after the other, in one epoch or in many. */
+/* Long builds: what threads gather and the indexer writes must be what the records give one after the other, in one run of a list or in many. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,12 +165,12 @@ Test(flume_build, threads_give_what_one_batch_gives)
     play_build(0);
 }
 
-Test(flume_build, an_epoch_ends_amid_the_records)
+Test(flume_build, runs_end_amid_the_records)
 {
     play_build(INT64_C(1) << 15);
 }
 
-Test(flume_build, every_few_records_have_an_epoch_of_their_own)
+Test(flume_build, every_few_records_have_a_group_of_runs_of_their_own)
 {
     play_build(INT64_C(1) << 24);
 }

@@ -252,6 +252,18 @@ Test(index_list, entries_one_by_one)
     play(false, 0, 200, 1);
 }
 
+/* Units of the log and groups of them end amid batches, between them, and with nothing of a term inside. */
+Test(index_list, runs_are_joined_as_the_log_grows)
+{
+    const uint64_t unit = UINT64_C(1) << RUN_UNIT_BITS;
+    play(false, 0, unit / 8, 300);
+    play(false, 0, unit / 2, 20);
+    play(false, 0, unit, 1);
+    play(false, 0, 40 * unit, 100);
+    play(false, 2, unit / 4, 50);
+    play(false, 1, 3 * unit, 200);
+}
+
 Test(index_list, entries_that_come_late_are_put_at_their_place)
 {
     play(true, 3, 5, 300);
@@ -315,7 +327,7 @@ Test(index_list, without_payload_what_is_no_seq_is_refused)
 }
 
 /* Enough of them that they are gathered by the group. */
-Test(index_list, thousands_of_terms_over_several_epochs)
+Test(index_list, thousands_of_terms_over_several_runs)
 {
     enum { MANY = 9000 };
     struct corpus_kv store;
