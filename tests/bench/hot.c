@@ -36,12 +36,15 @@ int __wrap_mdb_env_set_mapsize(MDB_env *env, size_t size)
     return __real_mdb_env_set_mapsize(env, size < VIEWS_MAP ? size : VIEWS_MAP);
 }
 
+#define MANY 1024
+
 #define HOT __attribute__((noinline)) size_t
 
 /* Bytes. */
 HOT hot_scan(const struct bench_records *records, struct message *message);
 /* Records. */
 HOT hot_cursor(struct log *log);
+HOT hot_many(struct log *log, struct log_record *records);
 HOT hot_print(const struct bench_records *records, struct buf *out);
 /* Entries. */
 HOT hot_list(struct list_iter *iter);
@@ -61,6 +64,17 @@ size_t hot_cursor(struct log *log)
     bench_must(log_cursor_open(log, &LOG_RANGE_ALL, &cursor), "cursor");
     while (log_next(&cursor, &record) == 1)
         count++;
+    return count;
+}
+
+size_t hot_many(struct log *log, struct log_record *records)
+{
+    struct log_cursor cursor;
+    size_t count = 0;
+    int got;
+    bench_must(log_cursor_open(log, &LOG_RANGE_ALL, &cursor), "cursor");
+    while ((got = log_next_many(&cursor, records, MANY)) > 0)
+        count += (size_t)got;
     return count;
 }
 
@@ -119,6 +133,7 @@ static void list_loop(struct flume *flume)
 int main(int argc, char **argv)
 {
     char log_path[4096], views[4096];
+    static struct log_record many[MANY];
     struct bench_records records;
     struct message message;
     struct flume *flume;
@@ -135,6 +150,7 @@ int main(int argc, char **argv)
 
     told("scan", hot_scan(&records, &message));
     told("cursor", hot_cursor(flume_log(flume)));
+    told("many", hot_many(flume_log(flume), many));
     told("print", hot_print(&records, &out));
     list_loop(flume);
 
