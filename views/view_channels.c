@@ -151,6 +151,6 @@ int channels_subscribers(const struct flume_read *read, struct slice asked, stru
 
 const struct view_ops view_channels_ops = {
     .name = "channels",
-    .version = 3,
+    .version = 4,
     .fields = (const struct field[]){ { "channel", channel_parse, channel_emit }, { NULL, NULL, NULL } },
 };
