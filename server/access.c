@@ -21,7 +21,13 @@
  * */
 struct token {
     unsigned char hash[crypto_generichash_BYTES];
+    unsigned scopes;
 };
+
+static const struct {
+    const char *name;
+    unsigned scope;
+} scope_names[] = { { "read", API_SCOPE_READ }, { "append", API_SCOPE_APPEND } };
 
 struct access {
     const struct config *config;
@@ -38,18 +44,75 @@ static void token_hash(struct slice text, struct token *ret_token)
                              0);
 }
 
+static bool blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Cuts the next word off; false at the end or at a comment. */
+static bool word_cut(struct slice *rest, struct slice *ret_word)
+{
+    size_t at = 0, len = 0;
+    while (at < rest->len && blank(rest->data[at]))
+        at++;
+    while (at + len < rest->len && !blank(rest->data[at + len]))
+        len++;
+    *ret_word = (struct slice){ rest->data + at, len };
+    *rest = (struct slice){ rest->data + at + len, rest->len - at - len };
+    return len > 0 && ret_word->data[0] != '#';
+}
+
+static unsigned scope_named(struct slice word)
+{
+    for (size_t i = 0; i < sizeof scope_names / sizeof *scope_names; i++)
+        if (text_is(word, scope_names[i].name)) return scope_names[i].scope;
+    return 0;
+}
+
+/* No word of the line but its number is ever told: any of them may be a token. */
+static int token_scopes(const char *path, size_t line_number, struct slice rest, unsigned *ret_scopes)
+{
+    unsigned scopes = 0;
+    struct slice word;
+    while (word_cut(&rest, &word)) {
+        unsigned scope = scope_named(word);
+        if (scope == 0)
+            return err_set(ERR_ARG, "%s:%zu: behind the token its scopes may stand: read, append; that is neither",
+                           path, line_number);
+        scopes |= scope;
+    }
+    *ret_scopes = scopes == 0 ? API_SCOPES_BOTH : scopes;
+    return OK;
+}
+
+static bool token_sound(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] <= ' ' || text.data[i] > '~') return false;
+    return text.len >= TOKEN_MIN && text.len <= TOKEN_MAX;
+}
+
 static int token_add(struct access *access, const char *path, size_t line_number, struct slice line)
 {
+    struct token token = { .scopes = 0 };
+    struct slice text;
     line = text_trim(line);
-    if (line.len == 0 || line.data[0] == '#') return OK;
-    if (line.len < TOKEN_MIN || line.len > TOKEN_MAX)
-        return err_set(ERR_ARG, "%s:%zu: a token has %d to %d characters (`openssl rand -hex 32` makes a good one)",
+    if (!word_cut(&line, &text)) return OK;
+    if (!token_sound(text))
+        return err_set(ERR_ARG,
+                       "%s:%zu: a token has %d to %d characters of ASCII (`openssl rand -hex 32` makes a good one)",
                        path, line_number, TOKEN_MIN, TOKEN_MAX);
+    int err = token_scopes(path, line_number, line, &token.scopes);
+    if (err != OK) return err;
+    token_hash(text, &token);
+    for (size_t i = 0; i < access->token_count; i++)
+        if (sodium_memcmp(token.hash, access->tokens[i].hash, sizeof token.hash) == 0)
+            return err_set(ERR_ARG, "%s:%zu: that token stands there twice", path, line_number);
     if (access->token_count == TOKENS_MAX) return err_set(ERR_LIMIT, "%s: more than %d tokens", path, TOKENS_MAX);
     struct token *tokens = realloc(access->tokens, (access->token_count + 1) * sizeof *tokens);
     if (tokens == NULL) return err_set(ERR_NOMEM, "%s: out of memory", path);
     access->tokens = tokens;
-    token_hash(line, &tokens[access->token_count++]);
+    tokens[access->token_count++] = token;
     return OK;
 }
 
@@ -122,16 +185,19 @@ void access_free(struct access *access)
     free(access);
 }
 
-static bool token_known(const struct access *access, struct slice text)
+/* 0 = not known. */
+static unsigned token_known(const struct access *access, struct slice text)
 {
     struct token token;
-    bool known = false;
-    if (text.len > TOKEN_MAX) return false;
+    unsigned scopes = 0;
+    if (text.len > TOKEN_MAX) return 0;
     token_hash(text, &token);
-    /* every token is looked at, whichever fits */
-    for (size_t i = 0; i < access->token_count; i++)
-        known |= sodium_memcmp(token.hash, access->tokens[i].hash, sizeof token.hash) == 0;
-    return known;
+    /* every token is looked at, whichever fits, and without a branch on whether it does */
+    for (size_t i = 0; i < access->token_count; i++) {
+        unsigned fits = sodium_memcmp(token.hash, access->tokens[i].hash, sizeof token.hash) == 0;
+        scopes |= access->tokens[i].scopes & (0U - fits);
+    }
+    return scopes;
 }
 
 /* ---- names of hosts ---- */
@@ -244,16 +310,67 @@ static bool origin_same(struct slice origin, struct slice field)
 
 /* ---- the check ---- */
 
-static bool bearer_of(struct slice authorization, struct slice *ret_token)
+static bool bearer_of(const struct access_request *request, struct slice *ret_token)
 {
-    if (authorization.len < 7 || strncasecmp(authorization.data, "Bearer ", 7) != 0) return false;
-    *ret_token = text_trim((struct slice){ authorization.data + 7, authorization.len - 7 });
-    return true;
+    static const char prefix[] = "bearer.";
+    struct slice field = request->authorization, rest = request->protocols;
+    if (field.len >= 7 && strncasecmp(field.data, "Bearer ", 7) == 0) {
+        *ret_token = text_trim((struct slice){ field.data + 7, field.len - 7 });
+        return true;
+    }
+    while (field.data == NULL && rest.len > 0) {
+        const char *comma = memchr(rest.data, ',', rest.len);
+        size_t len = comma == NULL ? rest.len : (size_t)(comma - rest.data);
+        struct slice word = text_trim((struct slice){ rest.data, len });
+        if (word.len >= sizeof prefix - 1 && memcmp(word.data, prefix, sizeof prefix - 1) == 0) {
+            *ret_token = (struct slice){ word.data + sizeof prefix - 1, word.len - (sizeof prefix - 1) };
+            return true;
+        }
+        len += comma != NULL;
+        rest = (struct slice){ rest.data + len, rest.len - len };
+    }
+    return false;
+}
+
+/* A parameter of the query by whose name people pass tokens. */
+static bool target_has_token(struct slice target)
+{
+    static const char *const names[] = { "token", "access_token", "auth_token", "bearer", "authorization" };
+    const char *at = target.len == 0 ? NULL : memchr(target.data, '?', target.len);
+    const char *end = target.data + target.len;
+    while (at != NULL && ++at < end) {
+        size_t len = 0;
+        while (at + len < end && at[len] != '=' && at[len] != '&')
+            len++;
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (text_is_nocase((struct slice){ at, len }, names[i])) return true;
+        at = memchr(at, '&', (size_t)(end - at));
+    }
+    return false;
 }
 
 static void refuse(struct access_grant *grant, const char *problem, const char *detail)
 {
-    *grant = (struct access_grant){ .public_only = true, .problem = problem, .detail = detail };
+    *grant = (struct access_grant){ .public_only = true, .cors = grant->cors, .problem = problem, .detail = detail };
+}
+
+static void refuse_scope(struct access_grant *grant, unsigned missing)
+{
+    refuse(grant, "forbidden",
+           (missing & API_SCOPE_APPEND) != 0
+               ? "this token may not append: its line in the server's token file would have to name the scope append"
+               : "this token may not read: its line in the server's token file would have to name the scope read");
+    grant->short_token = true;
+}
+
+static void refuse_nobody(const struct config *config, struct access_grant *grant)
+{
+    if (config->public_read && config->token_file == NULL)
+        refuse(grant, "forbidden",
+               "anybody may read what is public here, and do nothing else: more needs a token, and this server was "
+               "started without --token-file");
+    else
+        refuse(grant, "token-needed", "send a token of the server's token file: Authorization: Bearer TOKEN");
 }
 
 static void grant_by_token(const struct access *access, const struct access_request *request,
@@ -261,34 +378,44 @@ static void grant_by_token(const struct access *access, const struct access_requ
 {
     const struct config *config = access->config;
     struct slice token;
-    bool bearer = request->authorization.data != NULL && bearer_of(request->authorization, &token);
-    bool full =
-        config->token_file != NULL ? bearer && token_known(access, token) : request->loopback && !config->public_read;
-    grant->public_only = !full;
-    grant->may_append = full;
-    if (full || request->open) return;
-    if (config->token_file != NULL && bearer)
+    bool bearer = config->token_file != NULL && bearer_of(request, &token);
+    unsigned scopes = bearer ? token_known(access, token)
+                      : config->token_file == NULL && request->loopback && !config->public_read ? API_SCOPES_BOTH
+                                                                                                : 0;
+    bool unknown = bearer && scopes == 0;
+    grant->public_only = (scopes & API_SCOPE_READ) == 0;
+    if (config->public_read) scopes |= API_SCOPE_READ;
+    grant->may_append = (scopes & API_SCOPE_APPEND) != 0;
+    unsigned missing = request->needs & ~scopes;
+    if (request->needs == 0) return;
+    if (unknown)
         refuse(grant, "token-needed", "that token is not in the server's token file");
-    else if (!config->public_read)
-        refuse(grant, "token-needed", "send a token of the server's token file: Authorization: Bearer TOKEN");
+    else if (missing != 0 && bearer)
+        refuse_scope(grant, missing);
+    else if (missing != 0)
+        refuse_nobody(config, grant);
 }
 
 void access_check(const struct access *access, const struct access_request *request, struct access_grant *ret_grant)
 {
     struct access_grant grant = { 0 };
+    bool listed = request->origin.data != NULL && origin_listed(access->config, request->origin);
     /* Without Host (HTTP/1.0) it is no browser, and browsers are what this rule is about. */
     if (request->host.data != NULL && !host_ours(access, request->host)) {
         refuse(&grant, "foreign-host",
                "the Host field names a host that this server does not go by: use localhost, or start it with "
                "--allow-host NAME");
-    } else if (request->origin.data != NULL) {
-        bool listed = origin_listed(access->config, request->origin);
-        if (request->unsafe && !listed && !origin_same(request->origin, request->host))
-            refuse(&grant, "foreign-origin",
-                   "pages of another origin may not do this: start the server with --allow-origin ORIGIN to let them");
-        else
-            grant.cors = listed;
+    } else if (request->origin.data != NULL && !listed && !origin_same(request->origin, request->host)) {
+        refuse(&grant, "foreign-origin",
+               "pages of another origin may not ask here: start the server with --allow-origin ORIGIN to let them");
+    } else if (target_has_token(request->target)) {
+        grant.cors = listed;
+        refuse(&grant, "token-in-url",
+               "a token in a URL is kept by logs and histories: replace it, and send it as a header field, "
+               "Authorization: Bearer TOKEN, or in a browser's WebSocket as the protocol bearer.TOKEN");
+    } else {
+        grant.cors = listed;
+        grant_by_token(access, request, &grant);
     }
-    if (grant.problem == NULL) grant_by_token(access, request, &grant);
     *ret_grant = grant;
 }

@@ -1,4 +1,7 @@
-/* Who may do what: Host and Origin rules, tokens, scopes. Pure over the header fields, so that HTTP and WebSocket share one rule. */
+/* Who may do what: Host and Origin rules, tokens, scopes. Pure over the head of a request, so that HTTP and WebSocket share one rule.
+ *
+ * The token file: a token a line, behind it its scopes (read, append), parted by blanks; without one both. What follows a
+ * '#' that begins a word is a comment. */
 #ifndef SERVER_ACCESS_H
 #define SERVER_ACCESS_H
 
@@ -6,28 +9,31 @@
 
 struct access;
 
-/* Reads the token file (one token a line, # comments; mode must not let others read it: ERR_PERM). */
+/* Reads the token file. Its mode must not let others read it (ERR_PERM). */
 int access_open(const struct config *config, struct access **ret_access);
 void access_free(struct access *access); /* NULL is fine */
 
 struct access_request {
     struct slice host, origin, authorization; /* header fields; data NULL = absent */
-    bool unsafe;                              /* POST, or a WebSocket handshake */
-    bool open;                                /* a route that needs no token */
-    bool loopback;                            /* came in through a loopback or Unix door */
+    struct slice
+        protocols; /* Sec-WebSocket-Protocol of a handshake: where browsers can put a token, as "bearer.TOKEN" */
+    struct slice target;
+    unsigned needs; /* enum api_scope of the route: api_target_needs */
+    bool loopback;  /* came in through a loopback or Unix door */
 };
 
 struct access_grant {
     bool public_only;
     bool may_append;
-    bool cors; /* the origin is on the list: answer with Access-Control-Allow-Origin */
-    const char
-        *problem; /* NULL, or the name of the problem to answer with (foreign-host, foreign-origin, token-needed) */
-    const char *detail;
+    bool cors;           /* the origin is on the list: answer with Access-Control-Allow-Origin */
+    bool short_token;    /* the token is known, but not good for this */
+    const char *problem; /* NULL, or the name of the problem to answer with */
+    const char *detail;  /* static text: nothing of the request stands in it */
 };
 
-/* Host must be a name of ours (localhost, an address of loopback, the host of a --listen, --allow-host; any port); Origin, on unsafe requests, must be same as Host or on the
- * list of --allow-origin; with a token file a valid `Authorization: Bearer TOKEN` is needed (constant time), unless --public grants public reading. */
+/* Host must be a name of ours (localhost, an address of loopback, the host of a --listen, --allow-host; any port); Origin, where there is one, must be
+ * the same as Host or on the list of --allow-origin; no token may stand in the target, where logs and histories would keep it; with a token file a valid
+ * `Authorization: Bearer TOKEN` with the scopes of the route is needed (constant time), unless --public grants public reading. */
 void access_check(const struct access *access, const struct access_request *request, struct access_grant *ret_grant);
 
 #endif

@@ -35,6 +35,11 @@ struct server {
     struct gate *gate;              /* gate.h: connections are counted here; made by listen_open, may be NULL */
 };
 
+/* What a request needs, and what a token may be good for. Bits, so that others can join them (reading what is decrypted,
+ * publishing): a token that names no scope has these two and will not get those. */
+enum api_scope { API_SCOPE_READ = 1, API_SCOPE_APPEND = 2 };
+#define API_SCOPES_BOTH ((unsigned)API_SCOPE_READ | (unsigned)API_SCOPE_APPEND)
+
 enum api_method { API_GET, API_HEAD, API_POST, API_OPTIONS, API_OTHER };
 
 #define API_PARAMS_MAX 24
@@ -105,7 +110,7 @@ struct api_route {
     const char *pattern; /* "/messages/{id}/raw" */
     api_handler *handler;
     const char *operation; /* operationId in openapi.yaml */
-    bool open;             /* answered without a token: /healthz, /readyz */
+    unsigned needs;        /* enum api_scope, or-ed: all of them; 0 = answered without a token: /healthz, /readyz */
 };
 extern const struct api_route api_routes[]; /* from routes.def, ended by a NULL pattern */
 
@@ -113,8 +118,8 @@ extern const struct api_route api_routes[]; /* from routes.def, ended by a NULL 
  * paths get 404, wrong methods 405 with Allow, HEAD is answered by GET's handler. req->target, method, header fields and body are set by the caller. */
 int api_dispatch(struct api_request *req, struct api_reply *reply);
 
-/* Does this target lead to a route that is answered without a token? */
-bool api_target_open(const struct server *server, enum api_method method, struct slice target);
+/* The scopes that a request needs for the route it leads to; API_SCOPE_READ where there is none. */
+unsigned api_target_needs(const struct server *server, enum api_method method, struct slice target);
 
 void api_request_free(struct api_request *req); /* what the handlers left in it */
 void api_reply_init(struct api_reply *reply);
@@ -175,7 +180,7 @@ int api_reply_rows(struct api_request *req, struct api_reply *reply, struct rows
 
 /* ---- the handlers of routes.def ------------------------------------------------------------------------------- */
 
-#define ROUTE(method, pattern, handler, operation, open) api_handler handler;
+#define ROUTE(method, pattern, handler, operation, needs) api_handler handler;
 #include "server/routes.def"
 #undef ROUTE
 

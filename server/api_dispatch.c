@@ -9,9 +9,17 @@
 #include "server/text.h"
 
 const struct api_route api_routes[] = {
-#define ROUTE(method, pattern, handler, operation, open) { API_##method, pattern, handler, operation, open },
+#define OPEN 0
+#define READ API_SCOPE_READ
+#define APPEND API_SCOPE_APPEND
+#define BOTH API_SCOPES_BOTH
+#define ROUTE(method, pattern, handler, operation, needs) { API_##method, pattern, handler, operation, needs },
 #include "server/routes.def"
 #undef ROUTE
+#undef BOTH
+#undef APPEND
+#undef READ
+#undef OPEN
     { 0 },
 };
 
@@ -220,15 +228,16 @@ static const struct api_route *route_find(const struct server *server, enum api_
     return NULL;
 }
 
-/* No path fits the patterns of two routes of a method, so those that are not open need no look. */
-bool api_target_open(const struct server *server, enum api_method method, struct slice target)
+/* No path fits the patterns of two routes of a method, so those that need what most of them need no look. */
+unsigned api_target_needs(const struct server *server, enum api_method method, struct slice target)
 {
     struct match match;
     if (method == API_HEAD) method = API_GET;
     for (const struct api_route *route = routes_of(server); route->pattern != NULL; route++)
-        if (route->open && route->method == method && path_match(route->pattern, target_path(target), &match))
-            return true;
-    return false;
+        if (route->needs != API_SCOPE_READ && route->method == method &&
+            path_match(route->pattern, target_path(target), &match))
+            return route->needs;
+    return API_SCOPE_READ;
 }
 
 #define ALLOW_MAX 32

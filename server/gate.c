@@ -149,7 +149,7 @@ static int enter_locked(struct gate *gate, size_t fd, const struct sockaddr *fro
     int err = entries_reach(gate, fd);
     if (err != OK) return err;
     leave_locked(gate, fd); /* the number was given again, so its last owner is gone */
-    if (gate->inside >= gate->config->connections_max) return err_set(ERR_LIMIT, "there are too many connections");
+    if (gate->inside >= gate->config->connections_max) return err_set(ERR_QUEUE, "there are too many connections");
     struct gate_address *address = NULL;
     if (address_key(from, key)) {
         address = address_of(gate, key);

@@ -16,7 +16,7 @@ struct gate;
 int gate_open(const struct config *config, struct metrics *metrics, struct gate **ret_gate);
 void gate_free(struct gate *gate); /* NULL is fine */
 
-/* OK, or ERR_LIMIT when all connections, or those of this address, are taken (counted as refused). `loopback`: the
+/* OK, ERR_QUEUE when all connections are taken, ERR_LIMIT when those of this address are (counted as refused). `loopback`: the
  * door is a loopback address or a Unix socket. Unix sockets count for all only: there is no address to tell their
  * clients apart. An IPv6 address stands for its /64. */
 int gate_enter(struct gate *gate, int fd, const struct sockaddr *address, bool loopback);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "server/http_internal.h"
+#include "server/refusal.h"
 #include "server/text.h"
 
 static void header_put(struct MHD_Response *response, const char *name, const char *value)
@@ -68,12 +69,13 @@ static void headers_put(const struct exchange *exchange, struct MHD_Response *re
     bool bodyless = reply->status == 204 || reply->status == 304;
     if (!bodyless) header_put_default(response, reply, "Content-Type", reply->content_type);
     header_put_default(response, reply, "Cache-Control", reply->status >= 400 ? "no-store" : "no-cache");
-    header_put_default(response, reply, "Content-Security-Policy",
-                       "default-src 'none'; frame-ancestors 'none'; sandbox");
+    header_put_default(response, reply, "Content-Security-Policy", REFUSAL_POLICY);
     header_put(response, "X-Content-Type-Options", "nosniff");
     header_put(response, "Cross-Origin-Resource-Policy", "same-origin");
     header_put(response, "Server", "Sluice");
     if (reply->status == 401) header_put(response, "WWW-Authenticate", "Bearer realm=\"sluice\"");
+    if (exchange->grant.short_token)
+        header_put(response, "WWW-Authenticate", "Bearer realm=\"sluice\", error=\"insufficient_scope\"");
     if (reply->stream != NULL) header_put(response, "X-Accel-Buffering", "no");
     if (closing) header_put(response, "Connection", "close");
     cors_put(exchange, response);

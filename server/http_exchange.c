@@ -215,6 +215,7 @@ static enum MHD_Result field_take(void *cls, enum MHD_ValueKind kind, const char
         { "Transfer-Encoding", &fields->transfer_encoding, true },
         { "Content-Type", &req->content_type, true },
         { "Upgrade", &fields->upgrade, false },
+        { "Sec-WebSocket-Protocol", &fields->socket_protocol, false },
         { "Access-Control-Request-Method", &fields->preflight_method, false },
         { "Accept", &req->accept, false },
         { "Prefer", &req->prefer, false },
@@ -299,9 +300,10 @@ static bool head_access(struct exchange *exchange)
         .host = exchange->fields.host,
         .origin = exchange->fields.origin,
         .authorization = exchange->fields.authorization,
-        .unsafe = req->method == API_POST || req->method == API_OTHER ||
-                  (exchange->fields.upgrade.data != NULL && handshake_has_word(exchange->fields.upgrade, "websocket")),
-        .open = req->method == API_OPTIONS || api_target_open(server, req->method, req->target),
+        .protocols = exchange->fields.upgrade.data != NULL ? exchange->fields.socket_protocol : (struct slice){ 0 },
+        .target = req->target,
+        /* a preflight carries no token, and tells nothing */
+        .needs = req->method == API_OPTIONS ? 0 : api_target_needs(server, req->method, req->target),
         .loopback = exchange->owner->loopback,
     };
     access_check(server->access, &request, &exchange->grant);

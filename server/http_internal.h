@@ -66,7 +66,8 @@ enum exchange_state {
 };
 
 struct exchange_fields {
-    struct slice host, origin, authorization, content_length, transfer_encoding, upgrade, preflight_method;
+    struct slice host, origin, authorization, content_length, transfer_encoding, upgrade, socket_protocol,
+        preflight_method;
     bool ambiguous; /* a field that decides something stands twice */
     bool odd;       /* a field that others would read differently */
     bool old;       /* HTTP/1.0 */

@@ -18,6 +18,7 @@
 #include "server/gate.h"
 #include "server/handshake.h"
 #include "server/http.h"
+#include "server/refusal.h"
 #include "server/ws.h"
 
 #define FIELDS_MAX ((size_t)12 << 10) /* bytes of a head beside the target; more would not fit libmicrohttpd's memory */
@@ -159,21 +160,8 @@ const char *listen_url(const struct listener *listener)
 /* Whoever is turned away here is told why, if his socket takes it at once. */
 static void connection_refuse(int fd, const char *problem, const char *detail)
 {
-    struct api_reply reply;
-    struct buf out;
-    api_reply_init(&reply);
-    buf_init(&out, 4096);
-    (void)api_problem(&reply, problem, NULL, "%s", detail);
-    buf_printf(&out,
-               "HTTP/1.1 %d Refused\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\nCache-Control: "
-               "no-store\r\n"
-               "Connection: close\r\n\r\n",
-               reply.status, reply.body.len);
-    buf_append(&out, reply.body.data, reply.body.len);
-    if (out.err == OK) (void)send(fd, out.data, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    refusal_send(fd, problem, detail);
     (void)shutdown(fd, SHUT_WR);
-    buf_free(&out);
-    api_reply_free(&reply);
 }
 
 static void peek_unlink(struct listener *listener, struct peek *peek)
@@ -207,7 +195,9 @@ static bool wants_socket(const struct listener *listener, const struct peek *pee
         .host = handshake->host,
         .origin = handshake->origin,
         .authorization = handshake->authorization,
-        .unsafe = true,
+        .protocols = handshake->socket_protocol,
+        .target = handshake->target,
+        .needs = API_SCOPE_READ,
         .loopback = peek->loopback,
     };
     struct access_grant grant;
@@ -319,7 +309,8 @@ static void accepted(struct listener *listener, const struct door *door, int fd,
     int err = gate_enter(gate, fd, (const struct sockaddr *)address, door->loopback);
     struct peek *peek = err == OK ? malloc(sizeof *peek) : NULL;
     if (peek == NULL) {
-        connection_refuse(fd, "overloaded", err == OK ? "out of memory" : err_detail(err));
+        connection_refuse(fd, err == ERR_LIMIT ? "too-many" : "overloaded",
+                          err == OK ? "out of memory" : err_detail(err));
         gate_leave(gate, fd);
         (void)close(fd);
         return;

@@ -165,7 +165,7 @@ static int live_parsed(struct api_request *req, struct api_reply *reply)
 }
 
 static const struct api_route live_routes[] = {
-    { API_GET, "/live", live_parsed, "live", false },
+    { API_GET, "/live", live_parsed, "live", API_SCOPE_READ },
     { 0 },
 };
 

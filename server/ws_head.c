@@ -5,19 +5,37 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "server/api.h"
 #include "server/handshake.h"
+#include "server/refusal.h"
+#include "server/text.h"
+#include "store/err.h"
 
 #define WS_HEAD_MAX ((size_t)64 << 10)
 
-/* The same handshake in its plainest form: what the client offers beyond it (compression, subprotocols) is not taken up, and what
- * the library would trip over (lists, white space) is gone. */
+/* Exactly: the names of subprotocols have a case, and the one chosen must be one offered. */
+static bool protocol_offered(struct slice list)
+{
+    while (list.len > 0) {
+        const char *comma = memchr(list.data, ',', list.len);
+        size_t len = comma == NULL ? list.len : (size_t)(comma - list.data);
+        if (text_is(text_trim((struct slice){ list.data, len }), "sluice")) return true;
+        len += comma != NULL;
+        list = (struct slice){ list.data + len, list.len - len };
+    }
+    return false;
+}
+
+/* The same handshake in its plainest form: what the client offers beyond it (compression, other subprotocols) is not taken up, and what
+ * the library would trip over (lists, white space) is gone. A browser that offers subprotocols, as it must to send a token, wants one of
+ * them chosen. */
 static void head_rewrite(const struct handshake *handshake, struct buf *out)
 {
+    bool named = protocol_offered(handshake->socket_protocol);
     (void)buf_printf(out,
                      "GET /live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                     "Sec-WebSocket-Key: %.*s\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                     (int)handshake->socket_key.len, handshake->socket_key.data);
+                     "Sec-WebSocket-Key: %.*s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+                     (int)handshake->socket_key.len, handshake->socket_key.data,
+                     named ? "Sec-WebSocket-Protocol: sluice\r\n" : "");
 }
 
 static int head_read(int fd, char *data, size_t *ret_len)
@@ -53,18 +71,6 @@ int ws_head_take(int fd, struct buf *ret_target, struct buf *ret_head)
 
 void ws_head_refuse(int fd, const char *problem, const char *detail)
 {
-    struct api_reply reply;
-    struct buf answer;
-    api_reply_init(&reply);
-    buf_init(&answer, 64 << 10);
-    (void)api_problem(&reply, problem, NULL, "%s", detail);
-    (void)buf_printf(&answer,
-                     "HTTP/1.1 %d Refused\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-                     "Retry-After: 5\r\nConnection: close\r\n\r\n",
-                     reply.status, reply.body.len);
-    (void)buf_append(&answer, reply.body.data, reply.body.len);
     /* A few hundred bytes into an empty socket buffer; if they do not fit, the client sees a closed connection. */
-    if (answer.err == OK) (void)!send(fd, answer.data, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    buf_free(&answer);
-    api_reply_free(&reply);
+    refusal_send(fd, problem, detail);
 }

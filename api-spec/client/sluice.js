@@ -555,7 +555,9 @@ export class Sluice {
     const headers = this.#headers()
     if (Object.keys(headers).length === 0) return new Socket(url)
     if (NODE) return new Socket(url, { headers })
-    throw localError('no-headers', 'browsers send no token with a WebSocket: follow the log with log({ live: true })')
+    const { token, headers: more } = this.#options
+    if (token && Object.keys(more || {}).length === 0) return new Socket(url, ['sluice', 'bearer.' + token])
+    throw localError('no-headers', 'browsers send no header fields of your own with a WebSocket: follow the log with log({ live: true })')
   }
 
   close() { this.#live.close() }

@@ -42,8 +42,8 @@ for (const [route, item] of Object.entries(openapi.paths)) {
 
 function routes () {
   const text = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8')
-  return [...text.matchAll(/^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (true|false)\)/gm)]
-    .map(([, method, route, id, open]) => ({ method, route, id, open: open === 'true' }))
+  return [...text.matchAll(/^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (OPEN|READ|APPEND|BOTH)\)/gm)]
+    .map(([, method, route, id, needs]) => ({ method, route, id, needs }))
 }
 
 // The schema of an answer, compiled; undefined if there is none to fit.
@@ -101,10 +101,11 @@ test('routes.def and openapi.yaml list the same operations', () => {
     show(defined.map(({ method, route, id }) => `${method} ${route} ${id}`)))
 })
 
-test('operations without a token are those that routes.def opens', () => {
-  for (const { id, open } of routes()) {
-    const { security } = operations.get(id).operation
-    assert.strictEqual(Array.isArray(security) && security.length === 0, open, id)
+test('operations need the scopes that routes.def says', () => {
+  const scopes = { OPEN: [], READ: [{}, { token: ['read'] }], APPEND: [{}, { token: ['append'] }], BOTH: [{}, { token: ['read', 'append'] }] }
+  for (const { id, needs } of routes()) {
+    const { security = openapi.security } = operations.get(id).operation
+    assert.deepStrictEqual(security, scopes[needs], id)
   }
 })
 

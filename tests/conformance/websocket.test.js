@@ -359,7 +359,9 @@ const statuses = [
   ['fields that nobody knows', head({ 'X-Some': 'thing', Cookie: 'a=b', 'User-Agent': 'x', Pragma: 'no-cache' }), 101],
   ['a field of 4 KiB', head({ 'X-Long': 'x'.repeat(4096) }), 101],
   ['subprotocols', head({ 'Sec-WebSocket-Protocol': 'chat, superchat' }), 101],
-  ['a subprotocol of the program itself', head({ 'Sec-WebSocket-Protocol': 'sluice' }), 101],
+  ['a subprotocol of the program itself', head({ 'Sec-WebSocket-Protocol': 'sluice' }), 101, 'sec-websocket-protocol'],
+  ['that subprotocol among others', head({ 'Sec-WebSocket-Protocol': 'chat ,\tsluice,bearer.x' }), 101, 'sec-websocket-protocol'],
+  ['that subprotocol in capitals', head({ 'Sec-WebSocket-Protocol': 'SLUICE, xsluice, sluicex' }), 101],
   ['compression', head({ 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' }), 101],
   ['extensions without sense', head({ 'Sec-WebSocket-Extensions': ',,;;==' }), 101],
   ['our own origin', head({ Origin: 'http://localhost' }), 101],
@@ -434,7 +436,7 @@ test('frames and handshakes', { concurrency: 24 }, async (t) => {
           assert.strictEqual(list[0].headers.upgrade?.toLowerCase(), 'websocket')
           assert.match(list[0].headers.connection, /^upgrade$/i)
           if (bytes.includes(KEY)) assert.strictEqual(list[0].headers['sec-websocket-accept'], ACCEPT)
-          assert.strictEqual(list[0].headers['sec-websocket-protocol'], undefined)
+          assert.strictEqual(list[0].headers['sec-websocket-protocol'], field === 'sec-websocket-protocol' ? 'sluice' : undefined)
           assert.strictEqual(list[0].headers['sec-websocket-extensions'], undefined)
         } else if (method.length === 0) {
           assert.strictEqual(list[0].headers['content-type'], 'application/problem+json')

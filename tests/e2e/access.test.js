@@ -5,16 +5,29 @@ const assert = require('node:assert')
 const fs = require('node:fs')
 const path = require('node:path')
 const WebSocket = require('ws')
-const { Server, folder, generate, importLines, run } = require('../support/sluice')
+const { ROOT, Server, folder, generate, importLines, run, until } = require('../support/sluice')
+const { Raw, answers } = require('../support/raw')
 
 const lines = generate(200, '--seed', '19', '--authors', '8')
 const records = lines.map((line) => JSON.parse(line))
 
 const started = (t, ...args) => Server.start(t, ['--data', importLines(t, lines.slice(0, 150)), ...args])
 
-function handshake(server, target, headers) {
+// Every route of the program, with a target that leads there: a new route is in these tests by itself.
+const first = records[0]
+const place = (pattern) => ({ '{id}': pattern.startsWith('/messages') ? first.key : first.value.author, '{seq}': '0', '{sequence}': '1', '{name}': 'types' })
+const routes = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n')
+  .map((line) => /^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (\w+)\)$/.exec(line)).filter(Boolean)
+  .map(([, method, pattern, operation, needs]) => ({ method, operation, needs, target: pattern.replace(/\{\w+\}/g, (name) => place(pattern)[name]) }))
+assert.ok(routes.length > 20 && routes.every(({ target }) => !/undefined/.test(target)))
+const bodyOf = ({ operation }) => operation === 'appendLog' ? JSON.stringify(records[150].value) : ''
+const ask = (server, route, headers = {}, method = route.method) => server.request(route.target, {
+  method, headers: method === 'POST' ? { 'Content-Type': 'application/json', ...headers } : headers, body: method === 'POST' ? bodyOf(route) : undefined
+})
+
+function handshake(server, target, headers, protocols = []) {
   return new Promise((resolve) => {
-    const socket = new WebSocket(server.ws + target, { headers })
+    const socket = new WebSocket(server.ws + target, protocols, { headers })
     socket.on('open', () => { socket.terminate(); resolve(101) })
     socket.on('unexpected-response', (req, res) => { res.resume(); resolve(res.statusCode) })
     socket.on('error', () => resolve('error'))
@@ -95,7 +108,7 @@ test('with a token file every request needs the token, but for the health checks
     assert.strictEqual(res.status, 401, JSON.stringify(headers))
     assert.match(res.headers['www-authenticate'], /Bearer/)
   }
-  assert.strictEqual((await server.request('/log?token=a-secret-token-of-the-test-1')).status, 401)
+  assert.strictEqual((await server.request('/log?token=a-secret-token-of-the-test-1')).status, 400)
   assert.strictEqual((await server.request('/log', { headers: bearer('a-secret-token-of-the-test-2') })).status, 200)
   assert.strictEqual(await handshake(server, '/live', {}), 401)
   assert.strictEqual(await handshake(server, '/live', bearer('a-secret-token-of-the-test-1')), 101)
@@ -112,11 +125,242 @@ test('a token file that others can read is refused', async (t) => {
   assert.match(refused.stderr, /600|others/)
 })
 
+test('on every route a foreign Host is refused, and so is a foreign Origin', async (t) => {
+  const server = await started(t, '--allow-origin', 'https://app.example')
+  const own = 'http://127.0.0.1:' + server.port
+  for (const route of routes) {
+    for (const method of route.method === 'GET' ? ['GET', 'HEAD', 'OPTIONS'] : ['POST', 'OPTIONS']) {
+      const what = `${method} ${route.target}`
+      for (const host of ['evil.example', `127.0.0.1.evil.example:${server.port}`]) {
+        const res = await ask(server, route, { Host: host }, method)
+        assert.strictEqual(res.status, 403, what + res.text)
+        if (method !== 'HEAD') assert.match(res.json.type, /foreign-host/, what)
+      }
+      for (const origin of ['https://evil.example', 'null', own + '1', 'http://localhost:1']) {
+        const res = await ask(server, route, { Origin: origin }, method)
+        assert.strictEqual(res.status, 403, `${what} from ${origin}: ${res.text}`)
+        if (method !== 'HEAD') assert.match(res.json.type, /foreign-origin/, what)
+        assert.strictEqual(res.headers['access-control-allow-origin'], undefined, what)
+      }
+      const theirs = await ask(server, route, { Origin: 'https://app.example' }, method)
+      assert.ok(theirs.status < 300, `${what}: ${theirs.status} ${theirs.text}`)
+      assert.strictEqual(theirs.headers['access-control-allow-origin'], 'https://app.example', what)
+      assert.match(theirs.headers.vary, /Origin/, what)
+      const ours = await ask(server, route, { Origin: own }, method)
+      assert.ok(ours.status < 300, `${what}: ${ours.status} ${ours.text}`)
+      assert.strictEqual(ours.headers['access-control-allow-origin'], undefined, what)
+    }
+  }
+  for (const headers of [{ Host: 'evil.example' }, { Origin: 'https://evil.example' }, { Origin: 'null' }]) {
+    assert.strictEqual(await handshake(server, '/live', headers), 403, JSON.stringify(headers))
+  }
+})
+
+test('a preflight is answered for allowed origins alone', async (t) => {
+  const server = await started(t, '--allow-origin', 'https://app.example')
+  for (const route of routes) {
+    const preflight = (origin) => server.request(route.target, { method: 'OPTIONS', headers: { Origin: origin, 'Access-Control-Request-Method': route.method, 'Access-Control-Request-Headers': 'authorization' } })
+    const yes = await preflight('https://app.example')
+    assert.strictEqual(yes.status, 204, route.target)
+    assert.ok(yes.headers['access-control-allow-methods'].split(', ').includes(route.method), route.target)
+    assert.match(yes.headers['access-control-allow-headers'], /Authorization/, route.target)
+    for (const origin of ['https://evil.example', 'http://app.example', 'https://app.example:8443', 'null']) {
+      const no = await preflight(origin)
+      assert.strictEqual(no.status, 403, `${route.target} for ${origin}`)
+      assert.ok(!Object.keys(no.headers).some((name) => name.startsWith('access-control-')), route.target)
+    }
+  }
+})
+
+// ---- scopes
+
+const ALL = 'the-token-that-may-do-all'
+const READER = 'the-token-of-a-reader'
+const WRITER = 'the-token-of-a-writer'
+const tokens = [ALL, READER, WRITER]
+const bearer = (token) => token ? { Authorization: 'Bearer ' + token } : {}
+
+function tokenFile(t, text = `${ALL}\n${READER} read # a page\n${WRITER} append\n`) {
+  const file = path.join(folder(t), 'tokens')
+  fs.writeFileSync(file, text, { mode: 0o600 })
+  return file
+}
+
+const said = (server) => server.stdout + server.stderr
+const noToken = (text, what) => { for (const token of tokens) assert.ok(!text.includes(token), `${what} tells a token: ${text.slice(0, 500)}`) }
+
+test('on every route a token is good for its scopes, and for nothing else', async (t) => {
+  const server = await started(t, '--token-file', tokenFile(t))
+  const may = { OPEN: [undefined, ALL, READER, WRITER], READ: [ALL, READER], APPEND: [ALL, WRITER], BOTH: [ALL] }
+  for (const route of routes) {
+    for (const token of [undefined, 'no-such-token-at-all', ALL, READER, WRITER]) {
+      const res = await ask(server, route, bearer(token))
+      const what = `${route.method} ${route.target} with ${token}: ${res.status} ${res.text.slice(0, 300)}`
+      if (may[route.needs].includes(token) || route.needs === 'OPEN') {
+        assert.ok(res.status < 300, what)
+      } else if (tokens.includes(token)) {
+        assert.strictEqual(res.status, 403, what)
+        assert.match(res.json.type, /forbidden/, what)
+        assert.match(res.json.detail, /scope (read|append)/, what)
+        assert.match(res.headers['www-authenticate'], /insufficient_scope/, what)
+      } else {
+        assert.strictEqual(res.status, 401, what)
+        assert.match(res.headers['www-authenticate'], /^Bearer/, what)
+      }
+      noToken(res.text + JSON.stringify(res.headers), what)
+    }
+  }
+  for (const [token, status] of [[ALL, 101], [READER, 101], [WRITER, 403], ['no-such-token-at-all', 401], [undefined, 401]]) {
+    assert.strictEqual(await handshake(server, '/live', bearer(token)), status, token)
+  }
+  const head = (await server.get('/status', bearer(READER))).log.count
+  assert.strictEqual(head, 151, 'what was refused was not stored, what was taken once')
+  await server.stop()
+  noToken(said(server), 'the server')
+})
+
+test('under --public a token adds to what everybody may', async (t) => {
+  const server = await started(t, '--public', '--token-file', tokenFile(t))
+  const hidden = records.slice(0, 150).filter((r) => typeof r.value.content === 'string').map((r) => r.key)
+  assert.ok(hidden.length > 3)
+  for (const [token, shown] of [[undefined, 0], [WRITER, 0], [READER, hidden.length], [ALL, hidden.length]]) {
+    const { messages } = await server.get('/log?limit=1000', bearer(token))
+    assert.strictEqual(messages.filter((m) => hidden.includes(m.key)).length, shown, token)
+  }
+  const append = (token) => server.post('/log', JSON.stringify(records[150].value), bearer(token))
+  assert.strictEqual((await append(undefined)).status, 401)
+  assert.strictEqual((await append(READER)).status, 403)
+  assert.strictEqual((await append(WRITER)).status, 201)
+})
+
+test('a token in a URL is refused with the reason, and is told to nobody', async (t) => {
+  const server = await started(t, '--token-file', tokenFile(t))
+  for (const route of routes) {
+    for (const query of [`token=${ALL}`, `limit=1&access_token=${ALL}`]) {
+      const res = await ask(server, { ...route, target: `${route.target}?${query}` }, bearer(ALL))
+      assert.strictEqual(res.status, 400, `${route.target}: ${res.status} ${res.text}`)
+      assert.match(res.json.type, /token-in-url/)
+      noToken(res.text, route.target)
+    }
+  }
+  assert.strictEqual(await handshake(server, `/live?token=${ALL}`, {}), 400)
+  assert.strictEqual(await handshake(server, `/live?token=${ALL}`, bearer(ALL)), 400)
+  assert.strictEqual((await server.request(`http://${ALL}@localhost:${server.port}/log`)).status, 403)
+  // what the libraries below have to say about requests that are no good is said without them, too
+  for (const text of [`GET /log HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${ALL}\r\nBad Field: x\r\n\r\n`,
+    `GET /log HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${ALL}\r\nAuthorization: Bearer ${READER}\r\n\r\n`,
+    `GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /log HTTP/1.1\r\nAuthorization: Bearer ${ALL}\r\nContent-Length: x\r\n\r\n`,
+    `GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\nAuthorization: Bearer ${ALL}\r\n\r\n`]) {
+    const raw = await Raw.connect({ port: server.port })
+    await raw.send(text)
+    await raw.until((r) => r.ended, 'the end')
+    const bytes = raw.received().toString('latin1')
+    assert.match(bytes, /HTTP\/1\.1 400 /)
+    noToken(bytes, text)
+    raw.close()
+  }
+  await server.stop()
+  noToken(said(server), 'the server')
+})
+
+test('a token file with a mistake is refused without telling what stands in it', (t) => {
+  for (const text of [`${READER} reed\n`, `${READER} ${WRITER}\n`, `${ALL}\n${ALL} read\n`]) {
+    const refused = run(['serve', '--data', folder(t), '--token-file', tokenFile(t, text), '--listen', '127.0.0.1:0'])
+    assert.strictEqual(refused.status, 64, refused.stderr)
+    assert.match(refused.stderr, /tokens:[12]:/)
+    noToken(refused.stdout + refused.stderr, text)
+  }
+})
+
+test('a browser sends its token with a WebSocket as a protocol', async (t) => {
+  const server = await started(t, '--token-file', tokenFile(t))
+  const open = (protocols) => new Promise((resolve) => {
+    const socket = new WebSocket(server.ws + '/live', protocols, { headers: { Origin: server.url } })
+    const frames = []
+    socket.on('message', (data) => { frames.push(JSON.parse(data)); if (frames.at(-1).sync) { socket.terminate(); resolve({ protocol: socket.protocol, frames: frames.length }) } })
+    socket.on('unexpected-response', (req, res) => { res.resume(); resolve(res.statusCode) })
+    socket.on('error', (err) => resolve(err.message))
+  })
+  for (const token of [ALL, READER]) {
+    // a browser fails a connection of which the server chose no protocol of those offered, and this client does the same
+    assert.deepStrictEqual(await open(['sluice', 'bearer.' + token]), { protocol: 'sluice', frames: 151 })
+    assert.deepStrictEqual(await open(['bearer.' + token, 'sluice']), { protocol: 'sluice', frames: 151 })
+  }
+  assert.strictEqual(await open(['sluice', 'bearer.' + WRITER]), 403)
+  assert.strictEqual(await open(['sluice', 'bearer.no-such-token-at-all']), 401)
+  assert.strictEqual(await open(['sluice']), 401)
+  assert.strictEqual(await handshake(server, '/live', { Origin: 'https://evil.example' }, ['sluice', 'bearer.' + ALL]), 403)
+  // it is for handshakes alone
+  assert.strictEqual((await server.request('/log', { headers: { 'Sec-WebSocket-Protocol': 'bearer.' + ALL } })).status, 401)
+  await server.stop()
+  noToken(said(server), 'the server')
+})
+
+// ---- what answers carry
+
+const PAGES = ['getPage']
+
+function carries(headers, what, operation) {
+  assert.strictEqual(headers['x-content-type-options'], 'nosniff', what)
+  assert.strictEqual(headers['cross-origin-resource-policy'], 'same-origin', what)
+  const policy = (headers['content-security-policy'] || '').split(/; */)
+  assert.ok(policy.includes("default-src 'none'") && policy.includes("frame-ancestors 'none'"), `${what}: ${policy}`)
+  assert.ok(!policy.some((rule) => /script-src|unsafe-eval|\*/.test(rule)), `${what}: ${policy}`)
+  // whatever came from the log, and every answer but our own page, may do nothing at all
+  assert.strictEqual(policy.includes('sandbox'), !PAGES.includes(operation), `${what}: ${policy}`)
+}
+
 test('every answer carries the headers that keep browsers honest', async (t) => {
   const server = await started(t)
-  for (const target of ['/', '/log', '/log/0', '/status', '/metrics', '/nothing', '/openapi.yaml', '/messages/' + records[0].key + '/raw']) {
-    const res = await server.request(target)
-    assert.strictEqual(res.headers['x-content-type-options'], 'nosniff', target)
-    assert.match(res.headers['content-security-policy'] || '', /default-src 'none'/, target)
+  for (const route of routes) {
+    const ndjson = { Accept: 'application/x-ndjson' }
+    const sse = { Accept: 'text/event-stream' }
+    for (const headers of route.method === 'GET' ? [{}, ndjson, sse] : [{}]) {
+      const res = await ask(server, route, headers)
+      assert.ok(res.status < 300, `${route.target}: ${res.text.slice(0, 200)}`)
+      carries(res.headers, `${route.target} ${JSON.stringify(headers)}`, route.operation)
+      if (res.headers.etag) {
+        const same = await ask(server, route, { ...headers, 'If-None-Match': res.headers.etag })
+        assert.strictEqual(same.status, 304, route.target)
+        carries(same.headers, `${route.target} 304`, route.operation)
+      }
+    }
+    carries((await ask(server, route, { Host: 'evil.example' })).headers, `${route.target} 403`)
+    carries((await ask(server, { ...route, target: route.target + '?nonsense=1' })).headers, `${route.target} 400`, route.operation)
+    carries((await ask(server, route, {}, 'OPTIONS')).headers, `OPTIONS ${route.target}`)
+    carries((await ask(server, route, {}, 'DELETE')).headers, `DELETE ${route.target}`)
   }
+  for (const target of ['/nothing', '/log/1', '/messages/%25nothing', '/live']) carries((await server.request(target)).headers, target)
+})
+
+test('so do those that are given before a library has the connection', async (t) => {
+  const server = await started(t, '--connections-max', '3', '--sockets-max', '1', '--header-timeout', '1', '--target-max', '256')
+  const told = async (text) => {
+    const raw = await Raw.connect({ port: server.port })
+    await raw.send(text)
+    await raw.until((r) => r.ended, 'the end')
+    const { answers: [answer] } = answers(raw.received(), ['GET'], true)
+    raw.close()
+    return answer
+  }
+  const upgrade = 'GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+  const socket = new WebSocket(server.ws + '/live')
+  t.after(() => socket.terminate())
+  await new Promise((resolve) => socket.on('open', resolve))
+  for (const [status, text] of [[400, 'nonsense\r\n\r\n'], [414, `GET /${'x'.repeat(300)} HTTP/1.1\r\nHost: localhost\r\n\r\n`], [503, upgrade], [408, 'GET / HTTP/1.1\r\n'],
+    [431, `GET / HTTP/1.1\r\nHost: localhost\r\n${'X: y\r\n'.repeat(200)}\r\n`], [505, 'GET / HTTP/2.0\r\nHost: localhost\r\n\r\n']]) {
+    const answer = await told(text)
+    assert.strictEqual(answer.status, status, text.slice(0, 60))
+    carries(answer.headers, String(status))
+    assert.match(answer.headers['content-type'], /problem\+json/)
+  }
+  const open = [await Raw.connect({ port: server.port }), await Raw.connect({ port: server.port })]
+  t.after(() => open.forEach((raw) => raw.close()))
+  await until(async () => {
+    const answer = await told('')
+    if (answer.status === 408) return false // a place of those before was still free
+    assert.strictEqual(answer.status, 503)
+    carries(answer.headers, 'one connection too many')
+    return true
+  }, 'a full house')
 })

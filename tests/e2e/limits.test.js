@@ -146,7 +146,7 @@ test('connections-per-address: another address is still let in', async (t) => {
   assert.strictEqual(await socket.status, 101)
   const over = raw(t, server)
   await over.until((c) => c.ended, 'the end of the fourth')
-  assert.match(over.text, /^HTTP\/1\.1 503 .*address/s)
+  assert.match(over.text, /^HTTP\/1\.1 429 .*address/s)
   const other = raw(t, server, HEAD('/healthz'), { localAddress: '127.0.0.2' })
   await other.until(answered, 'the answer to another address')
   // a WebSocket gives its place back as well

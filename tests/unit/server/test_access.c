@@ -54,24 +54,36 @@ static struct slice field(const char *text)
     return text == NULL ? (struct slice){ NULL, 0 } : (struct slice){ text, strlen(text) };
 }
 
-static const char *problem_of(const char *host, const char *origin, bool unsafe)
+static const char *problem_of(const char *host, const char *origin)
 {
     const struct access_request request = {
-        .host = field(host), .origin = field(origin), .unsafe = unsafe, .loopback = true
+        .host = field(host), .origin = field(origin), .needs = API_SCOPE_READ, .loopback = true
     };
     struct access_grant grant;
     access_check(access_now, &request, &grant);
     return grant.problem != NULL ? grant.problem : "none";
 }
 
-static struct access_grant with_token(const char *authorization, bool loopback, bool open)
+static struct access_grant asked(const char *authorization, bool loopback, unsigned needs)
 {
     const struct access_request request = {
-        .host = field("localhost"), .authorization = field(authorization), .loopback = loopback, .open = open
+        .host = field("localhost"), .authorization = field(authorization), .loopback = loopback, .needs = needs
     };
     struct access_grant grant;
     access_check(access_now, &request, &grant);
     return grant;
+}
+
+static struct access_grant with_token(const char *authorization, bool loopback, bool open)
+{
+    return asked(authorization, loopback, open ? 0 : API_SCOPE_READ);
+}
+
+/* The problem of a request that needs these scopes, "none" if it is let in. */
+static const char *scoped(const char *authorization, unsigned needs)
+{
+    struct access_grant grant = asked(authorization, false, needs);
+    return grant.problem != NULL ? grant.problem : "none";
 }
 
 Test(access, names_of_ours)
@@ -97,10 +109,10 @@ Test(access, names_of_ours)
     config.allow_host[config.allow_host_count++] = name;
     open_access();
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        cr_expect_str_eq(problem_of(ours[i], NULL, false), "none", "%s", ours[i]);
+        cr_expect_str_eq(problem_of(ours[i], NULL), "none", "%s", ours[i]);
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
-        cr_expect_str_eq(problem_of(foreign[i], NULL, false), "foreign-host", "%s", foreign[i]);
-    cr_expect_str_eq(problem_of(NULL, NULL, false), "none");
+        cr_expect_str_eq(problem_of(foreign[i], NULL), "foreign-host", "%s", foreign[i]);
+    cr_expect_str_eq(problem_of(NULL, NULL), "none");
 }
 
 Test(access, a_door_on_all_addresses_goes_by_every_address_but_by_no_name)
@@ -109,26 +121,25 @@ Test(access, a_door_on_all_addresses_goes_by_every_address_but_by_no_name)
     config.listen[0] = door;
     config.public_read = true;
     open_access();
-    cr_expect_str_eq(problem_of("192.168.1.5:8990", NULL, false), "none");
-    cr_expect_str_eq(problem_of("[fe80::1]", NULL, false), "none");
-    cr_expect_str_eq(problem_of("rebound.example", NULL, false), "foreign-host");
+    cr_expect_str_eq(problem_of("192.168.1.5:8990", NULL), "none");
+    cr_expect_str_eq(problem_of("[fe80::1]", NULL), "none");
+    cr_expect_str_eq(problem_of("rebound.example", NULL), "foreign-host");
 }
 
-Test(access, origins_of_unsafe_requests)
+Test(access, pages_of_other_origins_are_refused)
 {
     static char listed[] = "https://app.example/";
     config.allow_origin[config.allow_origin_count++] = listed;
     open_access();
-    cr_expect_str_eq(problem_of("localhost:8990", "http://localhost:8990", true), "none");
-    cr_expect_str_eq(problem_of("localhost", "http://localhost:80", true), "none");
-    cr_expect_str_eq(problem_of("localhost", "https://localhost:443", true), "none");
-    cr_expect_str_eq(problem_of("localhost:8990", "http://localhost:3000", true), "foreign-origin");
-    cr_expect_str_eq(problem_of("localhost:8990", "http://127.0.0.1:8990", true), "foreign-origin");
-    cr_expect_str_eq(problem_of("localhost:8990", "null", true), "foreign-origin");
-    cr_expect_str_eq(problem_of("localhost:8990", "", true), "foreign-origin");
-    cr_expect_str_eq(problem_of("localhost:8990", "http://evil.example", true), "foreign-origin");
-    cr_expect_str_eq(problem_of("localhost:8990", "https://app.example", true), "none");
-    cr_expect_str_eq(problem_of("localhost:8990", "http://evil.example", false), "none");
+    cr_expect_str_eq(problem_of("localhost:8990", "http://localhost:8990"), "none");
+    cr_expect_str_eq(problem_of("localhost", "http://localhost:80"), "none");
+    cr_expect_str_eq(problem_of("localhost", "https://localhost:443"), "none");
+    cr_expect_str_eq(problem_of("localhost:8990", "http://localhost:3000"), "foreign-origin");
+    cr_expect_str_eq(problem_of("localhost:8990", "http://127.0.0.1:8990"), "foreign-origin");
+    cr_expect_str_eq(problem_of("localhost:8990", "null"), "foreign-origin");
+    cr_expect_str_eq(problem_of("localhost:8990", ""), "foreign-origin");
+    cr_expect_str_eq(problem_of("localhost:8990", "http://evil.example"), "foreign-origin");
+    cr_expect_str_eq(problem_of("localhost:8990", "https://app.example"), "none");
 }
 
 Test(access, a_loopback_client_may_do_all_when_nothing_is_said)
@@ -174,6 +185,128 @@ Test(access, public_without_tokens_gives_nobody_more)
     cr_expect(!with_token(NULL, true, false).may_append);
 }
 
+#define READER "the-token-of-a-reader"
+#define WRITER "the-token-of-a-writer"
+
+Test(access, a_token_is_good_for_its_scopes_only)
+{
+    write_tokens("# who may what\n" TOKEN "\n" READER " \tread  # a page\n\t" WRITER " append\n"
+                 "the-token-of-somebody append read #\n",
+                 0600);
+    open_access();
+    static const struct {
+        const char *authorization, *read, *append, *both;
+    } cases[] = {
+        { "Bearer " TOKEN, "none", "none", "none" },
+        { "Bearer the-token-of-somebody", "none", "none", "none" },
+        { "Bearer " READER, "none", "forbidden", "forbidden" },
+        { "Bearer " WRITER, "forbidden", "none", "forbidden" },
+        { "Bearer " READER " read", "token-needed", "token-needed", "token-needed" },
+        { NULL, "token-needed", "token-needed", "token-needed" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *authorization = cases[i].authorization;
+        cr_expect_str_eq(scoped(authorization, API_SCOPE_READ), cases[i].read, "%s", authorization);
+        cr_expect_str_eq(scoped(authorization, API_SCOPE_APPEND), cases[i].append, "%s", authorization);
+        cr_expect_str_eq(scoped(authorization, API_SCOPES_BOTH), cases[i].both, "%s", authorization);
+        cr_expect_str_eq(scoped(authorization, 0), "none", "%s", authorization);
+    }
+    cr_expect(!asked("Bearer " READER, false, API_SCOPE_READ).may_append);
+    cr_expect(asked("Bearer " READER, false, API_SCOPE_APPEND).short_token);
+    cr_expect(asked("Bearer " WRITER, false, 0).public_only, "who may not read sees nothing that is hidden");
+}
+
+Test(access, under_public_a_token_without_the_scope_read_reads_what_everybody_may)
+{
+    write_tokens(WRITER " append\n" READER " read\n", 0600);
+    config.public_read = true;
+    open_access();
+    struct access_grant grant = asked("Bearer " WRITER, false, API_SCOPE_READ);
+    cr_expect(grant.problem == NULL && grant.public_only && grant.may_append);
+    grant = asked("Bearer " READER, false, API_SCOPE_READ);
+    cr_expect(grant.problem == NULL && !grant.public_only && !grant.may_append);
+    cr_expect_str_eq(scoped("Bearer " READER, API_SCOPE_APPEND), "forbidden");
+    cr_expect_str_eq(scoped(NULL, API_SCOPE_APPEND), "token-needed");
+    cr_expect_str_eq(scoped("Bearer no-such-token-at-all", API_SCOPE_READ), "token-needed");
+}
+
+Test(access, a_browser_puts_its_token_among_the_protocols_of_a_socket)
+{
+    write_tokens(TOKEN "\n", 0600);
+    open_access();
+    static const struct {
+        const char *authorization, *protocols, *problem;
+    } cases[] = {
+        { NULL, "sluice, bearer." TOKEN, "none" },
+        { NULL, "bearer." TOKEN, "none" },
+        { NULL, "sluice,bearer." TOKEN ",more", "none" },
+        { NULL, "sluice", "token-needed" },
+        { NULL, "bearer.", "token-needed" },
+        { NULL, "Bearer." TOKEN, "token-needed" },
+        { NULL, "x-bearer." TOKEN, "token-needed" },
+        { NULL, "sluice, bearer.0123456789abcdef0124", "token-needed" },
+        { "Bearer wrong-token-of-nobody", "sluice, bearer." TOKEN, "token-needed" },
+        { "Basic x", "sluice, bearer." TOKEN, "token-needed" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct access_request request = {
+            .host = field("localhost"),
+            .authorization = field(cases[i].authorization),
+            .protocols = field(cases[i].protocols),
+            .needs = API_SCOPE_READ,
+        };
+        struct access_grant grant;
+        access_check(access_now, &request, &grant);
+        cr_expect_str_eq(grant.problem != NULL ? grant.problem : "none", cases[i].problem, "%s", cases[i].protocols);
+    }
+}
+
+Test(access, a_token_in_a_target_is_refused_whatever_else_is_sent)
+{
+    static const char *const bad[] = { "/log?token=x",      "/log?limit=1&access_token=x", "/live?Token",
+                                       "/?a=b&&BEARER=1&c", "/x?authorization=x",          "/log?auth_token=" };
+    static const char *const good[] = {
+        "/log", "/log?", "/log?tokens=x", "/log?type=token", "/token=x", "/log?a=b=token&", ""
+    };
+    write_tokens(TOKEN "\n", 0600);
+    open_access();
+    struct access_request request = { .host = field("localhost"), .authorization = field("Bearer " TOKEN) };
+    struct access_grant grant;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        request.target = field(bad[i]);
+        access_check(access_now, &request, &grant);
+        cr_expect_str_eq(grant.problem != NULL ? grant.problem : "none", "token-in-url", "%s", bad[i]);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        request.target = field(good[i]);
+        access_check(access_now, &request, &grant);
+        cr_expect_null(grant.problem, "%s", good[i]);
+    }
+}
+
+static int opened(const char *text)
+{
+    write_tokens(text, 0600);
+    int err = access_open(&config, &access_now);
+    if (err != OK) cr_expect_null(strstr(err_detail(err), "the-token-of"), "%s", err_detail(err));
+    access_free(access_now);
+    access_now = NULL;
+    return err;
+}
+
+Test(access, a_token_file_that_says_something_odd_is_refused_without_telling_it)
+{
+    cr_expect_eq(opened(READER " reed\n"), ERR_ARG);
+    cr_expect_eq(opened(READER " read publish\n"), ERR_ARG);
+    cr_expect_eq(opened(READER " READ\n"), ERR_ARG);
+    cr_expect_eq(opened(READER " read,append\n"), ERR_ARG);
+    cr_expect_eq(opened(READER " " WRITER "\n"), ERR_ARG);
+    cr_expect_eq(opened(READER " read\n" WRITER "\n" READER " append\n"), ERR_ARG);
+    cr_expect_eq(opened("the-token-of-\xc3\xa9-reader\n"), ERR_ARG);
+    cr_expect_eq(opened(READER "#read\n"), OK, "a comment begins a word");
+    cr_expect_eq(opened(READER "\tread\r\n"), OK);
+}
+
 Test(access, bad_token_files_are_refused)
 {
     write_tokens(TOKEN "\n", 0644);
@@ -216,7 +349,7 @@ Test(gate, counts_by_address_and_for_all)
     cr_expect_eq(enter6(gate, 7, "2001:db8::2"), OK);
     cr_expect_eq(enter6(gate, 8, "2001:db8::3"), ERR_LIMIT);
     cr_expect_eq(enter4(gate, 9, "10.0.0.2"), OK);
-    cr_expect_eq(enter4(gate, 10, "10.0.0.3"), ERR_LIMIT);
+    cr_expect_eq(enter4(gate, 10, "10.0.0.3"), ERR_QUEUE);
     cr_expect_eq(metrics.connections, 5);
     cr_expect_eq(metrics.connections_refused, 3);
     cr_expect(gate_loopback(gate, 400) && !gate_loopback(gate, 3) && !gate_loopback(gate, 10));

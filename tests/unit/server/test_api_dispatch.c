@@ -49,12 +49,12 @@ static int handle_twice(struct api_request *req, struct api_reply *reply)
 }
 
 static const struct api_route routes[] = {
-    { API_GET, "/", handle_a, "root", false },
-    { API_GET, "/m/{id}", handle_a, "a", false },
-    { API_GET, "/m/{id}/raw", handle_b, "b", true },
-    { API_GET, "/f/{id}/{sequence}", handle_c, "c", false },
-    { API_POST, "/m/{id}", handle_c, "p", false },
-    { API_GET, "/twice/{id}", handle_twice, "t", false },
+    { API_GET, "/", handle_a, "root", API_SCOPE_READ },
+    { API_GET, "/m/{id}", handle_a, "a", API_SCOPE_READ },
+    { API_GET, "/m/{id}/raw", handle_b, "b", 0 },
+    { API_GET, "/f/{id}/{sequence}", handle_c, "c", API_SCOPE_READ },
+    { API_POST, "/m/{id}", handle_c, "p", API_SCOPE_APPEND },
+    { API_GET, "/twice/{id}", handle_twice, "t", API_SCOPE_READ },
     { 0 },
 };
 
@@ -202,8 +202,9 @@ Test(dispatch, a_second_call_finds_the_parameters_where_they_were)
 
 Test(dispatch, open_routes_are_known_by_target)
 {
-    cr_expect(api_target_open(&server, API_GET, SLICE_LITERAL("/m/a/raw?x")));
-    cr_expect(!api_target_open(&server, API_GET, SLICE_LITERAL("/m/a")));
-    cr_expect(!api_target_open(&server, API_POST, SLICE_LITERAL("/m/a/raw")));
-    cr_expect(!api_target_open(&server, API_GET, SLICE_LITERAL("")));
+    cr_expect_eq(api_target_needs(&server, API_GET, SLICE_LITERAL("/m/a/raw?x")), 0);
+    cr_expect_eq(api_target_needs(&server, API_GET, SLICE_LITERAL("/m/a")), API_SCOPE_READ);
+    cr_expect_eq(api_target_needs(&server, API_POST, SLICE_LITERAL("/m/a/raw")), API_SCOPE_READ);
+    cr_expect_eq(api_target_needs(&server, API_POST, SLICE_LITERAL("/m/a")), API_SCOPE_APPEND);
+    cr_expect_eq(api_target_needs(&server, API_GET, SLICE_LITERAL("")), API_SCOPE_READ);
 }

@@ -142,14 +142,14 @@ static int handle_fields(struct api_request *req, struct api_reply *reply)
 }
 
 static const struct api_route routes[] = {
-    { API_GET, "/fields/{id}", handle_fields, "fields", false },
-    { API_GET, "/hello", handle_hello, "hello", false },
-    { API_POST, "/echo", handle_echo, "echo", false },
-    { API_GET, "/names/{id}", handle_name, "name", false },
-    { API_GET, "/grant", handle_grant, "grant", false },
-    { API_GET, "/open", handle_hello, "open", true },
-    { API_GET, "/wait/{how}", handle_wait, "wait", false },
-    { API_GET, "/rows", handle_rows, "rows", false },
+    { API_GET, "/fields/{id}", handle_fields, "fields", API_SCOPE_READ },
+    { API_GET, "/hello", handle_hello, "hello", API_SCOPE_READ },
+    { API_POST, "/echo", handle_echo, "echo", API_SCOPE_READ },
+    { API_GET, "/names/{id}", handle_name, "name", API_SCOPE_READ },
+    { API_GET, "/grant", handle_grant, "grant", API_SCOPE_READ },
+    { API_GET, "/open", handle_hello, "open", 0 },
+    { API_GET, "/wait/{how}", handle_wait, "wait", API_SCOPE_READ },
+    { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ },
     { 0 },
 };
 
@@ -598,7 +598,7 @@ Test(http_limits, connections_of_one_address_are_counted)
         free(answer);
     }
     cr_expect_eq(kit.server.metrics.connections, 3);
-    expect_status("", 503);
+    expect_status("", 429);
     for (int i = 0; i < 3; i++)
         (void)close(fds[i]);
     for (int i = 0; i < 50 && kit.server.metrics.connections > 0; i++)
