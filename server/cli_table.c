@@ -27,7 +27,7 @@ const struct cli_command cli_commands[] = {
     { "views", CONFIG_VIEWS, cli_views, "views (--data DIR | --log FILE [--views DIR]) [--rebuild NAME|all]",
       "show how far each view is, or build views anew",
       "--rebuild is refused while a server holds the views: use POST /views/NAME/rebuild there.\n\n" EXIT_CODES },
-    { "verify", CONFIG_VERIFY, cli_verify, "verify [--codec 32|48|53|v2] FILE",
+    { "verify", CONFIG_VERIFY, cli_verify, "verify [--codec 32|48|53|v2] [--repair --dry-run|--yes] FILE",
       "read a whole log file and report every damaged range", "Exit code 0 if all is well, 65 if not.\n" },
     { "healthcheck", CONFIG_HEALTHCHECK, cli_healthcheck, "healthcheck [--url URL | --listen … [--port-file FILE]]",
       "ask a server whether it is well", "Exit code 0 if it answers, 1 if not.\n" },

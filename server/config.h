@@ -53,8 +53,9 @@ struct config {
     bool trust; /* import: signatures are not checked */
     bool reverse, live;
     char *gt, *gte, *lt, *lte, *limit;
-    char *rebuild; /* views: NAME or all */
-    char *url;     /* healthcheck */
+    char *rebuild;             /* views: NAME or all */
+    char *url;                 /* healthcheck */
+    bool repair, dry_run, yes; /* verify */
     bool help, version;
 
     char **arguments; /* what is not an option: FILE, SEQ|ID */

@@ -158,4 +158,22 @@ typedef void log_damage_fn(void *ctx, const struct log_damage *damage);
 int log_offset_verify(const struct log_offset_options *options, log_damage_fn *fn, void *ctx, enum log_codec *ret_codec,
                       int64_t *ret_records, int64_t *ret_deleted);
 
+/* What became of a damaged file. */
+struct log_salvaged {
+    enum log_codec codec;
+    int64_t records;    /* whole ones, deleted ones included: all of them are kept, with their bytes and their seqs */
+    int64_t deleted;    /* of them */
+    int64_t ranges;     /* that were damaged, with something readable behind them */
+    int64_t lost_bytes; /* in these */
+    int64_t filled;     /* deleted records that stand there now instead */
+    int64_t cut_bytes;  /* of a torn tail that was left out */
+    char path[4096];    /* the new file: beside the old one, under a name that was free */
+};
+
+/* Saves what is readable of a damaged file into a new one; the old one is only read. Without `write` nothing is written, and ret_told says what
+ * would be. OK also if there is no damage: then `ranges` and `cut_bytes` are 0 and no file was made. `fn` as in log_offset_verify. ERR_BUSY while an
+ * owner has the log open. */
+int log_offset_salvage(const struct log_offset_options *options, bool write, log_damage_fn *fn, void *ctx,
+                       struct log_salvaged *ret_told);
+
 #endif

@@ -252,6 +252,7 @@ static void offset_close(struct log *base)
 {
     struct log_offset *log = offset_of(base);
     if (log->fd >= 0 && !log->follow) (void)offset_sync(base);
+    offset_whole_note(log);
     for (size_t i = 0; i < log->n_maps; i++) {
         mapguard_remove(log->maps[i].base);
         file_unmap(log->maps[i].base, log->maps[i].size);
@@ -331,6 +332,7 @@ static int open_head(struct log_offset *log, int64_t mark, struct log_offset_ope
     int64_t since = SEQ_EMPTY;
     int err = open_find(log, mark, &opened->codec, &end, &since);
     int width = frame_width(opened->codec);
+    if (err == OK) err = offset_whole_check(log, width, end);
     if (err == OK && end < size && !log->follow && width > 0) err = tail_cut(log->fd, log->path, end, size, opened);
     if (err == OK && mark >= 0 && width > 0) err = tail_rewrite(log->fd, log->path, mark < end ? mark : end, end);
     if (err == OK && !log->follow) err = file_sync(log->fd, log->path);

@@ -112,7 +112,8 @@ static int find_v3(struct file_window *window, int64_t bad, int width, int64_t *
         int64_t start;
         got = frame_read_back(window, end, width, &start);
         if (got < 0) return got;
-        if (got == 0 || start <= bad) continue;
+        /* zeros that were written over the data of a record read as an empty frame in front of its `next` */
+        if (got == 0 || start <= bad || start == end - frame_size(0, width)) continue;
         *ret_start = start;
         return OK;
     }

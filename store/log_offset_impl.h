@@ -101,6 +101,12 @@ int offset_changed_mark(struct log_offset *log, enum offset_changed reason);
 /* Makes the mapping cover `end` bytes. */
 int offset_map_cover(struct log_offset *log, int64_t end);
 
+/* ERR_CORRUPT with the offset unless an owned log is whole records up to `end`. Before anything is changed in it. */
+int offset_whole_check(struct log_offset *log, int width, int64_t end);
+
+/* Leaves a note that all is well, so that the next owner need not look. At an orderly close. */
+void offset_whole_note(struct log_offset *log);
+
 /* Lets readers see everything up to `end`, whose last record is `since`. */
 void offset_publish(struct log_offset *log, int64_t since, int64_t end);
 

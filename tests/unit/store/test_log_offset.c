@@ -871,7 +871,7 @@ Test(log_offset, damage_amid_the_log_is_an_error_with_its_place)
 {
     use_fixture("offset-v3-53.log");
     scratch_write_at(path, "\xff", 1, 745);
-    struct log *log = open_log(false, LOG_CODEC_AUTO);
+    struct log *log = open_log(true, LOG_CODEC_AUTO);
     cr_expect_eq(log_since(log), 1740);
     cr_expect_eq(count(log, false), ERR_CORRUPT);
     cr_expect_not_null(strstr(err_detail(ERR_CORRUPT), "offset 745"));
