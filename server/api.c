@@ -140,6 +140,8 @@ static const char *problem_of(enum err err)
     case ERR_TIMEOUT:
     case ERR_CLOSED:
     case ERR_CHANGED: return "not-ready";
+    case ERR_SLOW: return "query-timeout";
+    case ERR_STALE: return "stale-head";
     case ERR_NOMEM:
     case ERR_QUEUE: return "overloaded";
     case OK:

@@ -45,7 +45,9 @@ static int links_count_answer(struct api_request *req, struct api_reply *reply, 
     if (err != OK) return api_problem_err(reply, err);
     int64_t since = flume_read_since(&read, flume_view(read.flume, VIEW_links));
     bool known = api_not_modified(req, reply, since);
-    if (!known) err = links_count(&read, &params->query, &count);
+    struct links_query query = params->query;
+    query.deadline_ms = flume_now_ms() + req->server->config->query_timeout * 1000;
+    if (!known) err = links_count(&read, &query, &count);
     flume_read_end(&read);
     if (known) return API_DONE;
     if (err != OK) return api_problem_err(reply, err);

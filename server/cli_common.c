@@ -40,6 +40,8 @@ int cli_exit_code(int err)
     case ERR_TIMEOUT:
     case ERR_CLOSED:
     case ERR_CHANGED:
+    case ERR_SLOW:
+    case ERR_STALE:
     case ERR_QUEUE: return EX_TEMPFAIL;
     case ERR_PERM:
     case ERR_READONLY: return EX_NOPERM;

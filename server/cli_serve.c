@@ -17,6 +17,7 @@
 #include "server/cli_common.h"
 #include "server/diag.h"
 #include "server/http.h"
+#include "server/limits.h"
 #include "server/listen.h"
 #include "server/plain.h"
 #include "server/version.h"
@@ -186,6 +187,7 @@ static int open_flume(struct serve *serve)
         .follow_path = serve->source.owned ? NULL : serve->source.log_path,
         .views_dir = serve->source.views_path,
         .accept_any = strcmp(serve->config.accept, "any") == 0,
+        .append_queue_max = LIMIT_APPENDS_WAITING,
         .on_event = wake_event,
         .event_ctx = &serve->wake,
     };

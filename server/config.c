@@ -86,7 +86,7 @@ static int64_t unit_of(char suffix)
     }
 }
 
-static bool number_parse(const struct config_option *option, const char *value, int64_t *ret_number)
+bool config_number(const struct config_option *option, const char *value, int64_t *ret_number)
 {
     if (value[0] < '0' || value[0] > '9') return false;
     char *end = NULL;
@@ -105,7 +105,7 @@ static bool number_parse(const struct config_option *option, const char *value, 
 
 static int set_number(struct config *config, const struct config_option *option, const char *where, const char *value)
 {
-    if (number_parse(option, value, member(config, option->at))) return OK;
+    if (config_number(option, value, member(config, option->at))) return OK;
     return err_set(ERR_ARG, "%s: \"%.100s\" is not a whole number from %" PRId64 " to %" PRId64 "%s", where, value,
                    option->min, option->max, option->bytes ? " (K, M or G may follow)" : "");
 }

@@ -41,6 +41,8 @@ struct config {
     int64_t idle_timeout;      /* seconds */
     int64_t header_timeout;    /* seconds until a request line and headers are whole */
     int64_t wait_timeout;      /* seconds that a view may take to be fresh */
+    int64_t query_timeout;     /* seconds that a query may look for its next row */
+    int64_t stall_timeout;     /* seconds that a WebSocket client may take nothing */
     int64_t limit_max;         /* rows of a JSON page */
     int64_t heartbeat;         /* seconds between signs of life on an idle stream */
     int64_t streams_max;       /* live HTTP streams at once */

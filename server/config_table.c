@@ -72,12 +72,14 @@ const struct config_option config_table[] = {
     { LIMIT("idle-timeout", idle_timeout, "60", 1, DAY, "seconds that a silent connection is kept") },
     { LIMIT("header-timeout", header_timeout, "10", 1, 600, "seconds that request line and headers may take") },
     { LIMIT("wait-timeout", wait_timeout, "10", 0, 3600, "seconds that a view may take to be fresh") },
+    { LIMIT("query-timeout", query_timeout, "10", 0, 3600, "seconds that a query may look for its next row") },
     { LIMIT("limit-max", limit_max, "1000", 1, 100000, "rows of one JSON page") },
     { LIMIT("heartbeat", heartbeat, "15", 1, 3600, "seconds between signs of life on a quiet stream") },
     { LIMIT("streams-max", streams_max, "1024", 1, 100000, "live HTTP streams at once") },
     { LIMIT("sockets-max", sockets_max, "4096", 1, 1000000, "WebSocket clients at once") },
     { LIMIT("subscriptions-max", subscriptions_max, "64", 1, 4096, "subscriptions of one WebSocket client") },
     { LIMIT_BYTES("frame-max", frame_max, "64K", KIB, 16 * MIB, "bytes of a message from a WebSocket client") },
+    { LIMIT("stall-timeout", stall_timeout, "30", 1, 3600, "seconds that a WebSocket client may take nothing") },
     { LIMIT("http-threads", http_threads, "2", 1, 64, "threads that answer HTTP") },
 
     /* commands */

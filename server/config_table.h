@@ -53,6 +53,9 @@ int config_read_line(struct config_loader *loader, int argc, char **argv);
 int config_read_environment(struct config_loader *loader);
 int config_read_file(struct config_loader *loader, const char *path);
 
+/* A number as its sources spell it ("8M"); false if it is none or outside the option's limits. */
+bool config_number(const struct config_option *option, const char *text, int64_t *ret_number);
+
 /* "serve" for CONFIG_SERVE. */
 const char *config_command_name(enum config_command command);
 

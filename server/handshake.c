@@ -3,10 +3,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "server/limits.h"
 #include "server/text.h"
-
-/* libmicrohttpd spends memory of the connection on each field, parameter and cookie of a head. */
-#define PIECES_MAX 100
 
 #define LENGTH_DIGITS_MAX 15 /* of Content-Length: far above any body, far below an overflow */
 
@@ -227,10 +225,10 @@ const struct handshake_fault *handshake_judge(const char *data, size_t len, stru
     if (!line_cut(&rest, &line)) return &fault_line;
     fault = request_line(line, &handshake);
     size_t pieces = count_of(handshake.target, '&');
-    if (fault == NULL && pieces >= PIECES_MAX) fault = &fault_parameters;
+    if (fault == NULL && pieces >= LIMIT_FIELDS) fault = &fault_parameters;
     while (fault == NULL && line_cut(&rest, &line) && line.len > 0) {
         pieces += 1 + count_of(line, ';');
-        fault = pieces > PIECES_MAX ? &fault_fields : field_take(line, &handshake);
+        fault = pieces > LIMIT_FIELDS ? &fault_fields : field_take(line, &handshake);
     }
     if (fault == NULL) fault = fields_judge(&handshake);
     if (fault != NULL) return fault;

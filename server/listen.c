@@ -18,11 +18,11 @@
 #include "server/gate.h"
 #include "server/handshake.h"
 #include "server/http.h"
+#include "server/limits.h"
 #include "server/refusal.h"
 #include "server/ws.h"
 
-#define FIELDS_MAX ((size_t)12 << 10) /* bytes of a head beside the target; more would not fit libmicrohttpd's memory */
-#define DRAIN_MAX ((size_t)1 << 20)   /* of what a client still sends after he was refused */
+#define DRAIN_MAX ((size_t)1 << 20) /* of what a client still sends after he was refused */
 #define ACCEPTS_AT_ONCE 64
 #define EVENTS_AT_ONCE 64
 #define PAUSE_MS 100 /* without accepting, when descriptors or memory have run out */
@@ -124,7 +124,7 @@ int listen_open(struct server *server, struct listener **ret_listener)
     listener->server = server;
     listener->stop.source = SOURCE_STOP;
     descriptors_raise();
-    listener->head_max = FIELDS_MAX + (size_t)server->config->target_max;
+    listener->head_max = LIMIT_HEAD_BYTES + (size_t)server->config->target_max;
     listener->head = malloc(listener->head_max);
     int err = listener->head == NULL ? err_set(ERR_NOMEM, "out of memory") : OK;
     listener->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

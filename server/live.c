@@ -5,10 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/limits.h"
 #include "server/text.h"
-
-/* Answers to operations that the client has not read yet; more and it is sent away. */
-#define LIVE_ANSWERS_MAX 64
 
 struct live_answer {
     struct live_answer *next;
@@ -49,9 +47,9 @@ static void live_count(struct live *live, int64_t change)
 static int live_answer(struct live *live, const struct buf *frame)
 {
     if (frame->err != OK) return frame->err;
-    if (live->answer_count >= LIVE_ANSWERS_MAX)
+    if (live->answer_count >= LIMIT_OPERATIONS)
         return err_set(ERR_LIMIT, "more than %d operations wait for the client to read their answers",
-                       LIVE_ANSWERS_MAX);
+                       LIMIT_OPERATIONS);
     struct live_answer *answer = malloc(sizeof *answer + frame->len);
     if (answer == NULL) return err_set(ERR_NOMEM, "no memory to answer a client");
     answer->next = NULL;

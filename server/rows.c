@@ -3,13 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/limits.h"
 #include "server/text.h"
 
 #define PAGE_ROWS_DEFAULT 50
 
-/* A page ends early when it holds this much, so that limit=1000 over huge records is a bounded answer, too: `next`
- * goes on. */
-#define PAGE_BYTES ((size_t)4 << 20)
+/* A page ends early when it holds LIMIT_PAGE_BYTES, so that limit=1000 over huge records is a bounded answer, too, and when
+ * the time for a query is over, which is looked at every so many rows: `next` goes on. */
+#define PAGE_ROWS_PER_LOOK 64
 
 int rows_next(struct rows *rows, struct buf *out)
 {
@@ -165,6 +166,7 @@ static int page_next(const struct api_request *req, struct api_reply *reply, str
         rows->ended = false;
         got = rows->ops->next(rows, &reply->body);
         reply->body.len = end;
+        if (got == ERR_SLOW) got = 1; /* there may be one: whoever asks goes on looking */
     }
     if (got == 1) {
         url_put(&url, req, (struct slice){ cursor.data, cursor.len });
@@ -189,6 +191,7 @@ static int page_collect(const struct api_request *req, struct api_reply *reply, 
     struct buf *body = &reply->body;
     bool wanted = rows->limit > 0, full = false;
     size_t count = 0;
+    int64_t deadline = flume_now_ms() + req->server->config->query_timeout * 1000;
     int got = 0;
     buf_putc(body, '{');
     int err = rows->ops->head != NULL ? rows->ops->head(rows, body) : OK;
@@ -198,11 +201,12 @@ static int page_collect(const struct api_request *req, struct api_reply *reply, 
         size_t mark = body->len;
         if (count > 0) buf_putc(body, ',');
         got = rows_next(rows, body);
-        if (got < 0) return got;
-        if (got == 0) body->len = mark;
+        if (got < 0 && (got != ERR_SLOW || count == 0)) return got;
+        if (got != 1) body->len = mark;
         if (body->err != OK) return err_set(body->err, "the page is too large: ask for fewer rows");
         count += got == 1;
-        full = got == 1 && (rows->limit == 0 || body->len >= PAGE_BYTES);
+        full = got == ERR_SLOW || (got == 1 && (rows->limit == 0 || body->len >= LIMIT_PAGE_BYTES ||
+                                                (count % PAGE_ROWS_PER_LOOK == 0 && flume_now_ms() >= deadline)));
     } while (got == 1 && !full);
     buf_puts(body, "],\"since\":");
     buf_put_int(body, rows->since);

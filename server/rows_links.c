@@ -144,7 +144,9 @@ static int links_open_source(struct rows_links *self, const struct filter *filte
     }
     int64_t limit = bounded.limit;
     size_t batch = limit >= 0 && limit < SEQ_SOURCE_BATCH ? (size_t)limit + 1 : 0;
-    return seq_source_open(&self->source, self->rows.server->flume, filter, &bounded, batch);
+    int err = seq_source_open(&self->source, self->rows.server->flume, filter, &bounded, batch);
+    if (err == OK) seq_source_patience(&self->source, self->rows.server->config->query_timeout);
+    return err;
 }
 
 int rows_links_open(struct server *server, const struct links_params *params, struct rows **ret_rows)

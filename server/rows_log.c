@@ -120,6 +120,7 @@ int rows_log_open_params(struct server *server, const struct filter_params *para
         free(self);
         return err;
     }
+    seq_source_patience(&self->source, server->config->query_timeout);
     self->ends = page_ends_of(params);
     self->rows = (struct rows){
         .ops = &rows_log_ops,

@@ -42,6 +42,8 @@ struct seq_source {
 int seq_source_open(struct seq_source *source, struct flume *flume, const struct filter *filter,
                     const struct filter_params *params, size_t batch);
 void seq_source_close(struct seq_source *source); /* zeroed is fine */
+/* How long one look for the next seqs may take (ERR_SLOW). */
+void seq_source_patience(struct seq_source *source, int64_t seconds);
 /* 1 = *ret_seq, 0 = none now, <0 error. Looking does not take it; seq_source_take does. */
 int seq_source_peek(struct seq_source *source, struct flume *flume, int64_t *ret_seq);
 void seq_source_take(struct seq_source *source);

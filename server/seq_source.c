@@ -46,6 +46,11 @@ void seq_source_close(struct seq_source *source)
     source->queue = NULL;
 }
 
+void seq_source_patience(struct seq_source *source, int64_t seconds)
+{
+    if (source->queue != NULL) source->queue->query.patience_ms = seconds * 1000;
+}
+
 static bool source_wanted(const struct seq_source *source, int64_t seq)
 {
     return seq != source->above && seq != source->below;

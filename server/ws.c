@@ -192,7 +192,7 @@ static int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
     case LWS_CALLBACK_RECEIVE: return ws_client_receive(&ws->clients, client, in, len);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: return ws_client_peer_close(client, in, len);
     case LWS_CALLBACK_SERVER_WRITEABLE: return ws_client_writable(&ws->clients, client);
-    case LWS_CALLBACK_TIMER: return client == NULL || client->wsi == NULL ? 0 : ws_client_timer(client);
+    case LWS_CALLBACK_TIMER: return client == NULL || client->wsi == NULL ? 0 : ws_client_timer(&ws->clients, client);
     case LWS_CALLBACK_CLOSED: return on_closed(ws, client);
     case LWS_CALLBACK_WSI_DESTROY: return on_destroyed(ws, wsi);
     case LWS_CALLBACK_HTTP: return -1;

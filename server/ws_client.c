@@ -5,17 +5,24 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "server/limits.h"
 #include "server/ws_frame.h"
 
 /* One turn of a client: enough to fill its socket, little enough that the others come soon. What the socket does not take
  * of it stays in libwebsockets' memory, so this is also what a client that stopped reading costs beside its socket. */
 #define WS_TURN_FRAMES 1024
-#define WS_TURN_BYTES ((size_t)128 << 10)
+#define WS_TURN_BYTES LIMIT_FRAMES_AHEAD
 
 #define WS_KEEP_BYTES ((size_t)1 << 20) /* a buffer that grew larger is given back */
 
-#define WS_STUCK_MS 30000 /* a client that takes nothing for so long is gone or hostile */
-#define WS_TIMER_US (5 * LWS_USEC_PER_SEC)
+#define WS_TIMER_S 5            /* how often a client is looked at */
+#define WS_TRY_AGAIN_LATER 1013 /* a code that the library has no name for */
+
+static void client_look_later(const struct ws_clients *clients, const struct ws_client *client)
+{
+    int64_t stall = clients->server->config->stall_timeout;
+    lws_set_timer_usecs(client->wsi, (stall < WS_TIMER_S ? stall : WS_TIMER_S) * LWS_USEC_PER_SEC);
+}
 
 static void client_ask(struct ws_client *client)
 {
@@ -71,7 +78,7 @@ int ws_client_open(struct ws_clients *clients, struct ws_client *client, struct 
     if (client->live == NULL) client_close(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
     if (err != OK) client_close(client, LWS_CLOSE_STATUS_POLICY_VIOLATION, "see the problem that was sent");
     if (clients->closing) client_close(client, LWS_CLOSE_STATUS_GOINGAWAY, "the server is closing");
-    lws_set_timer_usecs(wsi, WS_TIMER_US);
+    client_look_later(clients, client);
     client_ask(client);
     return 0;
 }
@@ -231,11 +238,14 @@ static void client_push(struct ws_clients *clients, struct ws_client *client)
     turn_shrink(&clients->turn);
 }
 
-int ws_client_timer(struct ws_client *client)
+int ws_client_timer(const struct ws_clients *clients, struct ws_client *client)
 {
-    /* A socket that never takes anything is never reported writable: only the clock shows it. */
-    if (client->asked_ms != 0 && flume_now_ms() - client->asked_ms > WS_STUCK_MS) return -1;
-    lws_set_timer_usecs(client->wsi, WS_TIMER_US);
+    /* A socket that never takes anything is never reported writable: only the clock shows it. Whoever reads again in the next moments
+     * learns why he was sent away. */
+    int64_t stall_ms = clients->server->config->stall_timeout * 1000;
+    if (client->asked_ms != 0 && flume_now_ms() - client->asked_ms > stall_ms)
+        return client_fail(client, WS_TRY_AGAIN_LATER, "nothing was read for too long: go on with gt");
+    client_look_later(clients, client);
     return 0;
 }
 

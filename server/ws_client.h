@@ -55,7 +55,7 @@ int ws_client_receive(struct ws_clients *clients, struct ws_client *client, cons
 /* The client closes; `payload` is that of his close frame. */
 int ws_client_peer_close(struct ws_client *client, const char *payload, size_t len);
 int ws_client_writable(struct ws_clients *clients, struct ws_client *client);
-int ws_client_timer(struct ws_client *client);
+int ws_client_timer(const struct ws_clients *clients, struct ws_client *client);
 void ws_client_closed(struct ws_clients *clients, struct ws_client *client);
 
 /* The head or a view moved. */

@@ -29,7 +29,9 @@
     X(ERR_CLOSED, -20, "closed")                                          \
     X(ERR_CHANGED, -21, "the log was replaced or rewritten by its owner") \
     X(ERR_NOTFOUND, -22, "not found")                                     \
-    X(ERR_QUEUE, -23, "too many requests are waiting")
+    X(ERR_QUEUE, -23, "too many requests are waiting")                    \
+    X(ERR_SLOW, -24, "takes longer than a query may")                     \
+    X(ERR_STALE, -25, "the feed has gone on meanwhile")
 
 enum err {
     OK = 0,

@@ -41,15 +41,16 @@ struct query {
     int64_t at; /* the next seq that may be answered */
     int64_t
         from; /* the start of a record, not behind `at` in the direction of travel: where a walk over the log begins */
-    bool ended; /* the range is used up: no append will add to it */
+    bool ended;          /* the range is used up: no append will add to it */
+    int64_t patience_ms; /* how long query_next may look without finding anything; INT64_MAX after query_open */
 };
 
 /* ERR_BOUNDARY as log_cursor_open. */
 int query_open(struct flume *flume, const struct filter *filter, const struct log_range *range,
                struct query *ret_query);
 
-/* Up to `max` seqs, in order, none above what is durable and indexed now. Answers how many (0 = none now), or an error. Deleted records
- * are left out. Walks lists from the end that is asked for, intersects by seeking, and stops at `max`. */
+/* Up to `max` seqs, in order, none above what is durable and indexed now. Answers how many (0 = none now), or an error: ERR_SLOW when patience is
+ * over and nothing was found; asked again, it goes on from there. Deleted records are left out. Walks lists from the end that is asked for, intersects by seeking, and stops at `max`. */
 int query_next(struct query *query, struct flume *flume, int64_t *seqs, size_t max);
 
 #endif

@@ -11,6 +11,8 @@ struct query_walk {
     struct flume_read read;
     bool reverse;
     int64_t horizon; /* nothing above it is answered */
+    int64_t deadline_ms;
+    unsigned steps;
     size_t wanted, count;
     struct list_iter lists[];
 };
@@ -29,6 +31,7 @@ int query_open(struct flume *flume, const struct filter *filter, const struct lo
     ret_query->range = *range;
     ret_query->at = range->reverse ? range->max : range->min;
     ret_query->ended = range->min > range->max || range->max < 0;
+    ret_query->patience_ms = INT64_MAX;
     return OK;
 }
 
@@ -66,6 +69,8 @@ static int walk_open(struct query *query, struct flume *flume, struct query_walk
     walk->query = query;
     walk->reverse = query->range.reverse;
     walk->wanted = walk->count = 0;
+    walk->steps = 0;
+    walk->deadline_ms = query->patience_ms == INT64_MAX ? INT64_MAX : flume_now_ms() + query->patience_ms;
     int err = flume_read_begin(flume, &walk->read);
     if (err != OK) {
         free(walk);
@@ -83,6 +88,19 @@ static int walk_open(struct query *query, struct flume *flume, struct query_walk
     return OK;
 }
 
+/* Looked at once in a while, for the clock costs as much as a step. */
+#define STEPS_PER_LOOK 1024
+
+static int walk_patience(struct query_walk *walk, int64_t at)
+{
+    if (++walk->steps % STEPS_PER_LOOK != 0 || walk->deadline_ms == INT64_MAX || flume_now_ms() < walk->deadline_ms)
+        return OK;
+    return err_set(ERR_SLOW,
+                   "nothing was found in the time that a query may take, and it has come to seq %lld: go on from there "
+                   "(gt, lt), or ask for something rarer first",
+                   (long long)at);
+}
+
 /* Moves every wanted list to `at` or past it, until all stand on one seq: 1 and the seq, 0 = there is no more, <0 error. */
 static int walk_agree(struct query_walk *walk, int64_t at, int64_t *ret_seq)
 {
@@ -93,6 +111,11 @@ static int walk_agree(struct query_walk *walk, int64_t at, int64_t *ret_seq)
         if (found != 1) return found;
         agreed = entry.at == place ? agreed + 1 : 1;
         place = entry.at;
+        found = walk_patience(walk, (int64_t)place);
+        if (found == OK) continue;
+        /* nothing in front of it fits */
+        if (place <= (uint64_t)SEQ_MAX) walk->query->at = (int64_t)place;
+        return found;
     }
     if (place > (uint64_t)SEQ_MAX) return err_set(ERR_CORRUPT, "a list of the views holds a damaged seq; rebuild them");
     *ret_seq = (int64_t)place;
@@ -173,7 +196,8 @@ static int walk_log(struct query_walk *walk, int64_t *seqs, size_t max, size_t *
         found = log_next(&cursor, &record);
         if (found != 1 || !walk_inside(walk, record.seq)) break;
         if (walk->reverse ? record.seq > query->at : record.seq < query->at) continue;
-        found = walk_allows(walk, record.seq);
+        found = walk_patience(walk, record.seq);
+        if (found == OK) found = walk_allows(walk, record.seq);
         if (found < 0) break;
         if (found == 1) seqs[count++] = record.seq;
         walk_pass(walk, record.seq);
@@ -215,6 +239,6 @@ int query_next(struct query *query, struct flume *flume, int64_t *seqs, size_t m
     }
     walk_close(walk);
     if (err == OK || count > 0) return (int)count;
-    *query = before;
+    if (err != ERR_SLOW) *query = before;
     return err;
 }

@@ -133,10 +133,13 @@ static int links_count_walk(const struct flume_read *read, const struct links_qu
     int err = links_filter(links, &filter);
     if (err == OK) err = query_open(read->flume, &filter, &LOG_RANGE_ALL, &query);
     if (err != OK) return err;
+    if (links->deadline_ms != 0) query.patience_ms = links->deadline_ms - flume_now_ms();
     message_init(&message);
     for (int n = 1; n > 0;) {
         n = query_next(&query, read->flume, seqs, LINKS_BATCH);
         err = n < 0 ? n : OK;
+        if (n > 0 && links->deadline_ms != 0 && flume_now_ms() >= links->deadline_ms)
+            err = err_set(ERR_SLOW, "counting these takes longer than a query may: name what is rarer (dest, rel)");
         for (int i = 0; i < n && err == OK; i++)
             err = links_count_record(read->log, seqs[i], links, &message, &count);
         if (err != OK) break;

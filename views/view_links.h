@@ -11,7 +11,8 @@ struct links_query {
     struct ref source; /* the author of the linking message */
     struct ref dest;
     struct slice rel;
-    bool hide_private; /* leave encrypted messages out (they hold no readable links anyway) */
+    bool hide_private;   /* leave encrypted messages out (they hold no readable links anyway) */
+    int64_t deadline_ms; /* of links_count, CLOCK_MONOTONIC: ERR_SLOW after it; 0 = none */
 };
 
 /* The filter that finds the records in which such links stand; then links_match picks the rows. */

@@ -2,9 +2,12 @@
 // Every limit that can be set: what stands at it is served, what goes one past it is told so, and room that is given back can be used again.
 const test = require('node:test')
 const assert = require('node:assert')
+const fs = require('node:fs')
 const http = require('node:http')
 const net = require('node:net')
-const { Server, generate, importLines, run, until } = require('../support/sluice')
+const path = require('node:path')
+const { Author } = require('../support/author')
+const { ROOT, Server, folder, generate, importLines, run, until } = require('../support/sluice')
 const { connect } = require('../support/socket')
 
 const lines = generate(120, '--seed', '41', '--authors', '6')
@@ -116,6 +119,132 @@ test('limit-max: a page of as many rows as that, and none of more; lines have no
   assert.strictEqual((await server.get('/log')).messages.length, 20)
   const { text } = await server.request('/log?limit=90', { headers: NDJSON })
   assert.strictEqual(text.trimEnd().split('\n').length, 90)
+})
+
+test('head-max: a head of as many bytes is read, one byte more is 431', async (t) => {
+  for (const max of [8192, 256]) {
+    const server = await started(t, '--target-max', String(max))
+    const head = (n) => {
+      const text = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Long: '
+      return text + 'x'.repeat(n - text.length - 4) + '\r\n\r\n'
+    }
+    const most = (await server.get('/limits')).limits.find(({ name }) => name === 'head-max').value + max
+    const fits = raw(t, server, head(most))
+    await fits.until((c) => c.ended, 'the end')
+    assert.match(fits.text, /^HTTP\/1\.1 200 /)
+    const over = raw(t, server, head(most + 1))
+    await over.until((c) => c.ended, 'the end')
+    assert.match(over.text, /^HTTP\/1\.1 431 /)
+  }
+})
+
+test('fields-max: header fields, cookies and parameters are counted together', async (t) => {
+  const server = await started(t)
+  for (const [fields, cookies, parameters] of [[98, 0, 0], [48, 50, 0], [70, 10, 18]]) {
+    const ask = (more) => raw(t, server, `GET /healthz?${'&'.repeat(parameters)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n` +
+      Array.from({ length: fields + more - (cookies > 0) }, (_, i) => `X-${i}: y\r\n`).join('') + (cookies ? `Cookie: ${Array(cookies + 1).fill('a=b').join(';')}\r\n` : '') + '\r\n')
+    const fits = ask(0)
+    await fits.until((c) => c.ended, 'the end')
+    assert.match(fits.text, /^HTTP\/1\.1 200 /, `${fields} ${cookies} ${parameters}`)
+    const over = ask(1)
+    await over.until((c) => c.ended, 'the end')
+    assert.match(over.text, /^HTTP\/1\.1 431 /, `${fields} ${cookies} ${parameters}`)
+  }
+})
+
+test('parameters-max: that many are looked at, one more is refused unread', async (t) => {
+  const server = await started(t)
+  const ask = (n) => server.request('/log?' + Array.from({ length: n }, (_, i) => `p${i}=1`).join('&'))
+  isProblem(await ask(24), 400, /bad-parameter/)
+  isProblem(await ask(25), 400, /bad-request/)
+})
+
+test('message-max: a message at the limit is taken, one past it is 422', async (t) => {
+  const server = await Server.start(t, ['--data', folder(t)])
+  const author = new Author('limits')
+  const text = (length) => {
+    const bare = author.sign({ type: 'post', text: '' }).length
+    return { type: 'post', text: 'x'.repeat(length - bare) }
+  }
+  assert.strictEqual(author.sign(text(8192)).length, 8192)
+  isProblem(await server.post('/log', author.sign(text(8193)).value), 422, /invalid-message/)
+  assert.strictEqual((await server.post('/log', author.write(text(8192)).value)).status, 201)
+  assert.strictEqual((await server.get('/status')).log.count, 1)
+})
+
+test('json-depth and record-max: any value at the limit is taken, one past it is refused', async (t) => {
+  const server = await Server.start(t, ['--data', folder(t), '--accept', 'any', '--body-max', '32M'])
+  const nested = (n) => '['.repeat(n) + '1' + ']'.repeat(n)
+  assert.strictEqual((await server.post('/log', nested(512))).status, 201)
+  for (const n of [513, 4097, 2000000]) {
+    const res = await server.post('/log', nested(n))
+    isProblem(res, 422, /invalid-message/)
+    assert.match(res.json.detail, /512 levels/)
+  }
+  const large = (n) => '"' + 'x'.repeat(n - 2) + '"'
+  assert.strictEqual((await server.post('/log', large(16 << 20))).status, 201)
+  isProblem(await server.post('/log', large((16 << 20) + 1)), 422, /invalid-message/)
+  assert.strictEqual((await server.get('/status')).log.count, 2)
+})
+
+test('page-max: a page of huge records ends early, and the next one goes on', async (t) => {
+  const server = await Server.start(t, ['--data', folder(t), '--accept', 'any'])
+  const values = Array.from({ length: 9 }, (_, i) => JSON.stringify(i + 'x'.repeat(1 << 20)))
+  for (const value of values) assert.strictEqual((await server.post('/log', value)).status, 201)
+  const page = await server.get('/log?limit=9')
+  assert.strictEqual(page.messages.length, 4)
+  assert.match(page.next, /gt=/)
+  assert.deepStrictEqual((await server.pages('/log?limit=9', 'messages')).map((m) => m.value[0]), [...'012345678'])
+})
+
+// What A writes is never a vote, what B writes is nothing else, and they take turns: every step of the intersection is for nothing.
+function inTurns(t, count) {
+  const a = new Author('turns a')
+  const b = new Author('turns b')
+  const messages = []
+  for (let i = 0; i < count; i++) messages.push(a.write({ type: 'post', text: String(i) }), b.write({ type: 'vote', vote: { link: messages.at(-1)?.key || a.id, value: 1 } }))
+  const dir = importLines(t, messages.map(({ key, value }, i) => JSON.stringify({ key, value, timestamp: 1500000000000 + i })))
+  return { a, b, dir, messages }
+}
+
+test('query-timeout: a query that looks too long for nothing is 503 and says how far it came; a short one is answered', async (t) => {
+  const { a, b, dir } = inTurns(t, 1500)
+  const patient = await Server.start(t, ['--data', dir])
+  assert.deepStrictEqual((await patient.get(`/log?author=${a.id}&type=vote`)).messages, [])
+  await patient.stop()
+  // a clock that is over at once is looked at every 1024 steps
+  const server = await Server.start(t, ['--data', dir, '--query-timeout', '0'])
+  for (const query of [`author=${a.id}&type=vote`, `author=${b.id}&type=post&reverse=true`]) {
+    isProblem(await server.request('/log?' + query), 503, /query-timeout/)
+    const { status, text } = await server.request('/log?' + query, { headers: NDJSON })
+    assert.strictEqual(status, 200)
+    assert.match(JSON.parse(text).error.type, /query-timeout/)
+  }
+  const socket = connect(t, `${server.ws}/live?author=${encodeURIComponent(a.id)}&type=vote`)
+  await socket.until((c) => c.frames.length > 0, 'a frame')
+  assert.match(socket.frames[0].error.type, /query-timeout/)
+  // one that finds its rows before the clock is looked at is not bothered
+  assert.strictEqual((await server.get(`/log?author=${a.id}&type=post&limit=1000`)).messages.length > 0, true)
+  // from where it came to it can be gone on, until the end
+  let seq = -1
+  for (let tries = 0; ; tries++) {
+    assert.ok(tries < 20, 'no end')
+    const res = await server.request(`/log?author=${a.id}&type=vote&gt=${seq}`)
+    if (res.status === 200) break
+    const came = Number(/come to seq (\d+)/.exec(res.json.detail)[1])
+    assert.ok(came > seq, `${came} after ${seq}`)
+    seq = came
+  }
+  isProblem(await server.request(`/links?source=${b.id}&count=true`), 503, /query-timeout/)
+})
+
+test('query-timeout: what was found in time is given, page by page and all of it', async (t) => {
+  const { a, dir, messages } = inTurns(t, 600)
+  const server = await Server.start(t, ['--data', dir, '--query-timeout', '0'])
+  const first = await server.get(`/log?author=${a.id}&limit=1000`)
+  assert.ok(first.messages.length > 0 && first.messages.length < 600, String(first.messages.length))
+  const all = await server.pages(`/log?author=${a.id}&limit=1000`, 'messages')
+  assert.deepStrictEqual(all.map((m) => m.key), messages.filter((m) => m.value.author === a.id).map((m) => m.key))
 })
 
 // ---- connections
@@ -367,6 +496,44 @@ test('a client that asks and asks and never reads is closed, and costs nothing b
   assert.strictEqual((await server.request('/healthz')).status, 200)
 })
 
+test('stall-timeout: a client that takes nothing for so long is sent away with 1013, one that reads slowly is not', async (t) => {
+  const text = JSON.stringify('x'.repeat(200000))
+  const server = await Server.start(t, ['--data', folder(t), '--accept', 'any', '--stall-timeout', '1', '--heartbeat', '60'])
+  for (let i = 0; i < 60; i++) assert.strictEqual((await server.post('/log', text)).status, 201)
+  const slow = connect(t, server.ws + '/live')
+  await slow.opened
+  const pump = setInterval(() => { slow.socket._socket.pause(); setTimeout(() => slow.socket._socket?.resume(), 20) }, 40)
+  t.after(() => clearInterval(pump))
+  await slow.until((c) => c.synced(), 'everything, slowly')
+  assert.strictEqual(slow.frames.length, 61)
+  // who reads again soon after that is told; who never does is gone
+  const gone = connect(t, server.ws + '/live')
+  await gone.opened
+  gone.socket._socket.pause()
+  let wait = 500
+  await until(async () => {
+    const stalled = connect(t, server.ws + '/live')
+    await stalled.opened
+    stalled.socket._socket.pause()
+    await new Promise((resolve) => setTimeout(resolve, wait += 500))
+    stalled.socket._socket.resume()
+    await stalled.until((c) => c.closed !== null || c.synced(), 'the close')
+    stalled.socket.terminate()
+    return stalled.closed === 1013
+  }, 'a close with 1013')
+  await until(async () => (await server.get('/status')).counters.ws_clients === 1, 'the end of the one that is gone')
+  assert.strictEqual(slow.closed, null)
+})
+
+test('operations-max: so many may wait for their answers to be read', async (t) => {
+  const server = await started(t)
+  const client = connect(t, server.ws + '/live?subscribe=false')
+  await client.opened
+  for (let i = 0; i < 64; i++) client.send({ op: 'unsub', id: 'nobody' })
+  await client.until((c) => c.frames.length === 64, 'all answers')
+  assert.strictEqual(client.closed, null)
+})
+
 test('http-threads: one thread or many answer the same', async (t) => {
   for (const threads of ['1', '8']) {
     const server = await started(t, '--http-threads', threads)
@@ -386,4 +553,36 @@ test('lists have limits too', (t) => {
     assert.strictEqual(over.status, 64, name)
     assert.match(over.stderr, new RegExp(`--${name}.*${most}`))
   }
+})
+
+// ---- all of them
+
+// "8M" and "12 KiB" of the table are the same to a reader as 8388608.
+function number(text) {
+  const [, digits, unit] = /^(\d+) ?(K|M)?$/.exec(text)
+  return Number(digits) * ({ K: 1 << 10, M: 1 << 20 }[unit] || 1)
+}
+
+test('GET /limits and the table of the README are the same', async (t) => {
+  const server = await started(t)
+  const { limits } = await server.get('/limits')
+  const readme = fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8')
+  const table = readme.slice(readme.indexOf('## Limits'), readme.indexOf('## In a container')).split('\n').filter((line) => /^\| (`|\w+-)/.test(line))
+    .map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()))
+    .map(([name, usual, unit, text, past]) => ({ name: name.replace(/`|--/g, ''), option: name.startsWith('`--'), default: number(usual), unit, text, past }))
+  assert.ok(table.length > 20)
+  const past = ({ status, close, ends }) => [status, close, ends && 'closed'].filter(Boolean).join(', ') || '–'
+  assert.deepStrictEqual(table, limits.map((limit) => ({ name: limit.name, option: limit.option, default: limit.default, unit: limit.unit, text: limit.text, past: past(limit) })))
+  for (const { name, value, default: usual } of limits) assert.strictEqual(value, usual, name)
+})
+
+test('GET /limits names every limit that --help names, with what it was set to', async (t) => {
+  const help = run(['serve', '--help']).stdout
+  const named = [...help.slice(help.indexOf('Limits (')).matchAll(/^ {2}--([a-z-]+) N/gm)].map(([, name]) => name)
+  assert.ok(named.length > 15)
+  const server = await started(t, '--body-max', '9M', '--stall-timeout', '77', '--limit-max', '123')
+  const { limits } = await server.get('/limits')
+  assert.deepStrictEqual(limits.filter((limit) => limit.option).map((limit) => limit.name).sort(), named.sort())
+  const set = Object.fromEntries(limits.filter((limit) => limit.value !== limit.default).map((limit) => [limit.name, limit.value]))
+  assert.deepStrictEqual(set, { 'body-max': 9 << 20, 'stall-timeout': 77, 'limit-max': 123 })
 })

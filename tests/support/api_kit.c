@@ -48,6 +48,8 @@ void api_kit_open(struct api_kit *kit, bool accept_any)
         .batch_max = 100,
         .target_max = 8192,
         .wait_timeout = 10,
+        .query_timeout = 10,
+        .stall_timeout = 30,
         .header_timeout = 5,
         .limit_max = 1000,
         .sockets_max = 16,

@@ -30,6 +30,8 @@ void http_kit_config(struct http_kit *kit)
         .idle_timeout = 10,
         .header_timeout = 1,
         .wait_timeout = 1,
+        .query_timeout = 10,
+        .stall_timeout = 30,
         .limit_max = 1000,
         .heartbeat = 1,
         .streams_max = 8,

@@ -44,7 +44,7 @@ static void number_free(struct rows *rows)
 }
 
 static const struct rows_ops number_ops = { .next = number_next, .next_page = number_page, .free = number_free };
-static const struct config config = { .limit_max = 1000 };
+static const struct config config = { .limit_max = 1000, .query_timeout = 10 };
 static struct server server = { .config = &config };
 static struct api_request req;
 static struct api_reply reply;

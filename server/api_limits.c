@@ -1,0 +1,66 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "server/api_record.h"
+#include "server/config_table.h"
+#include "server/limits.h"
+#include "store/canonical.h"
+
+struct limit {
+    const char *name;
+    bool option;
+    int64_t fixed; /* where it is no option */
+    const char *unit;
+    int status, close;
+    bool ends;
+    const char *text; /* NULL: the option's */
+};
+
+static const struct limit limits[] = {
+#define OPTION(name, unit, status, close, ends) { name, true, 0, unit, status, close, ends, NULL },
+#define FIXED(name, value, unit, status, close, ends, text) { name, false, value, unit, status, close, ends, text },
+#include "server/limits.def"
+#undef FIXED
+#undef OPTION
+};
+
+static void put_code(struct buf *out, const char *name, int code)
+{
+    if (code > 0)
+        (void)buf_printf(out, ",\"%s\":%d", name, code);
+    else
+        (void)buf_printf(out, ",\"%s\":null", name);
+}
+
+static void put_limit(struct buf *out, const struct limit *limit, const struct config *config)
+{
+    int64_t value = limit->fixed, usual = limit->fixed;
+    const char *text = limit->text;
+    if (limit->option) {
+        const struct config_option *option = config_option_named(limit->name, strlen(limit->name));
+        memcpy(&value, (const char *)config + option->at, sizeof value);
+        (void)config_number(option, option->fallback, &usual);
+        text = option->help;
+    }
+    (void)buf_printf(out,
+                     "{\"name\":\"%s\",\"option\":%s,\"value\":%" PRId64 ",\"default\":%" PRId64 ",\"unit\":\"%s\"",
+                     limit->name, limit->option ? "true" : "false", value, usual, limit->unit);
+    put_code(out, "status", limit->status);
+    put_code(out, "close", limit->close);
+    (void)buf_printf(out, ",\"ends\":%s,\"text\":", limit->ends ? "true" : "false");
+    (void)buf_put_json(out, text, strlen(text));
+    (void)buf_putc(out, '}');
+}
+
+int api_limits(struct api_request *req, struct api_reply *reply)
+{
+    static const char *const names[] = { NULL };
+    if (!api_query_only(req, reply, names)) return API_DONE;
+    (void)buf_puts(&reply->body, "{\"limits\":[");
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        if (i > 0) (void)buf_putc(&reply->body, ',');
+        put_limit(&reply->body, &limits[i], req->server->config);
+    }
+    (void)buf_puts(&reply->body, "]}");
+    return api_json(reply);
+}

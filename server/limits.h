@@ -1,0 +1,15 @@
+/* Limits that are not options. limits.def is the list of all, with what comes of going past them: GET /limits and README.md show it. */
+#ifndef SERVER_LIMITS_H
+#define SERVER_LIMITS_H
+
+#include <stddef.h>
+
+#define LIMIT_HEAD_BYTES \
+    ((size_t)12 << 10)   /* of a request beside --target-max; more would not fit libmicrohttpd's memory */
+#define LIMIT_FIELDS 100 /* the library spends memory on each field, cookie and parameter, too */
+#define LIMIT_PAGE_BYTES ((size_t)4 << 20)       /* of a JSON page: then `next` goes on */
+#define LIMIT_APPENDS_WAITING ((size_t)64 << 20) /* bytes of messages in the queue of the indexer */
+#define LIMIT_OPERATIONS 64                      /* of a WebSocket client, whose answers it has not read */
+#define LIMIT_FRAMES_AHEAD ((size_t)128 << 10)    /* bytes of frames made for a client at once */
+
+#endif
