@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "server/api.h"
+#include "server/append_expect.h"
 #include "server/parallel.h"
 #include "server/sent.h"
 #include "server/text.h"
@@ -15,6 +15,7 @@
 /* One POST /log on its way through the indexer. Lives as req->state from the first call to the answer. */
 struct append {
     struct flume_append job;
+    struct append_expect expect;
     struct api_request *req;
     struct feed_message *messages; /* accept ssb */
     struct slice *values;          /* accept any; borrowed from the body */
@@ -148,6 +149,23 @@ static int append_check_any(struct slice value)
     return err;
 }
 
+static void append_put_ref(const char *name, const struct ref *ref, struct buf *out)
+{
+    (void)buf_printf(out, ",\"%s\":", name);
+    if (ref->kind != REF_NONE)
+        text_put_ref(out, ref);
+    else
+        (void)buf_puts(out, "null");
+}
+
+/* Both sides of a fork; where a feed stands that was expected elsewhere. */
+static void append_put_refs(const struct append *append, size_t i, int err, struct buf *out)
+{
+    if (append->messages == NULL || (err != ERR_FORK && err != ERR_STALE)) return;
+    append_put_ref(err == ERR_FORK ? "stored" : "head", &append->job.stored, out);
+    if (err == ERR_FORK) append_put_ref("refused", &append->messages[i].id, out);
+}
+
 /* The problem for value i that was refused with err and err_detail. */
 static int append_refused(struct append *append, struct api_reply *reply, size_t i, int err)
 {
@@ -158,11 +176,14 @@ static int append_refused(struct append *append, struct api_reply *reply, size_t
     buf_init(&extra, 8192);
     (void)buf_printf(&extra, ",\"index\":%zu,\"reason\":", append->lines[i]);
     (void)buf_put_json(&extra, message, strlen(message));
+    append_put_refs(append, i, err, &extra);
     (void)buf_putc(&extra, '\0');
     const char *members = extra.err == OK ? extra.data : NULL;
     int answer = API_DONE;
     if (err == ERR_FORK)
         answer = api_problem(reply, "fork", members, "%s", message);
+    else if (err == ERR_STALE)
+        answer = api_problem(reply, "stale-head", members, "%s", message);
     else if (err == ERR_JSON)
         answer = api_problem(reply, "bad-request", members, "the body is not valid JSON: %s", message);
     else if (err == ERR_INVALID || err == ERR_LIMIT || err == ERR_ARG)
@@ -276,13 +297,14 @@ static int append_answer(struct append *append, struct api_reply *reply)
     return API_DONE;
 }
 
-static int append_queue(struct append *append, struct api_reply *reply, size_t count)
+static int append_queue(struct append *append, struct api_reply *reply, size_t count, bool expected)
 {
     struct api_request *req = append->req;
     append->job = (struct flume_append){
         .messages = append->messages,
         .values = append->messages == NULL ? append->values : NULL,
         .count = count,
+        .expect = expected ? &append->expect.expect : NULL,
         .relaxed = append_relaxed(req->prefer),
         .deadline_ms = flume_now_ms() + req->server->config->wait_timeout * 1000,
         .done = append_done,
@@ -325,7 +347,12 @@ static int append_begin(struct api_request *req, struct api_reply *reply)
     int err = append_new(req->body, kind == 1, any, count, &append);
     if (append == NULL) return api_problem_err(reply, err);
     append->req = req;
-    if (append_check(append, reply, count)) return append_queue(append, reply, count);
+    int expected = append_expect_read(req, any, &append->expect);
+    append->expect.expect.heads = append->expect.heads;
+    if (expected < 0)
+        (void)api_problem_err(reply, expected);
+    else if (append_check(append, reply, count))
+        return append_queue(append, reply, count, expected == 1);
     atomic_fetch_add(&req->server->metrics.append_refused, 1);
     append_free(append);
     return API_DONE;

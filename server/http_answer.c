@@ -46,7 +46,7 @@ static void cors_put(const struct exchange *exchange, struct MHD_Response *respo
     if (exchange->req.method == API_OPTIONS && exchange->fields.preflight_method.data != NULL && allow != NULL) {
         header_put(response, "Access-Control-Allow-Methods", allow);
         header_put(response, "Access-Control-Allow-Headers",
-                   "Authorization, Content-Type, Prefer, If-None-Match, Last-Event-ID");
+                   "Authorization, Content-Type, Prefer, If-Match, If-None-Match, Last-Event-ID");
         header_put(response, "Access-Control-Max-Age", "600");
         return;
     }

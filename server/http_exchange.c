@@ -220,7 +220,7 @@ static enum MHD_Result field_take(void *cls, enum MHD_ValueKind kind, const char
         { "Accept", &req->accept, false },
         { "Prefer", &req->prefer, false },
         { "If-None-Match", &req->if_none_match, false },
-        { "If-Match", &req->if_match, false },
+        { "If-Match", &req->if_match, true },
         { "Last-Event-ID", &req->last_event_id, false },
     };
     (void)kind;

@@ -6,6 +6,7 @@
 #define VIEWS_FLUME_H
 
 #include "store/feed.h"
+#include "views/flume_expect.h"
 #include "views/view.h"
 
 struct flume;
@@ -99,14 +100,17 @@ struct flume_append {
     /* accept any: raw values as they will be stored */
     const struct slice *values;
     size_t count;
-    bool relaxed;        /* done as soon as the log has it; otherwise after fsync */
+    const struct flume_expect *expect; /* NULL: nothing is */
+    bool relaxed;                      /* done as soon as the log has it; otherwise after fsync */
     int64_t deadline_ms; /* give up (ERR_TIMEOUT) if the views that the chain rule needs are not built by then */
     flume_append_fn *done;
     void *ctx;
 
     /* results */
-    int err;           /* OK, ERR_FORK, ERR_INVALID, ERR_READONLY, ERR_NOSPACE, ERR_IO, ERR_TIMEOUT, ERR_CLOSED … */
-    size_t index;      /* of the value that is to blame, for ERR_FORK and ERR_INVALID */
+    int err; /* OK, ERR_FORK, ERR_STALE, ERR_INVALID, ERR_READONLY, ERR_NOSPACE, ERR_IO, ERR_TIMEOUT, ERR_CLOSED … */
+    size_t index; /* of the value that is to blame, for ERR_FORK, ERR_STALE and ERR_INVALID */
+    struct ref
+        stored; /* ERR_FORK: the message that it would stand beside; ERR_STALE: the feed's newest, or kind REF_NONE */
     char detail[512];  /* the sentence that goes with err */
     int64_t *seqs;     /* count of them, given by the caller: where each value stands */
     size_t duplicates; /* values that were in the log already: their first seq is answered, nothing is stored */

@@ -269,6 +269,24 @@ static int message_take(struct round *round, struct feed_message *message, int64
     return err;
 }
 
+/* Names the message that stands where this one would, and adds both to the sentence in job->detail. */
+static void message_fork(struct round *round, struct flume_append *job, const struct feed_message *message,
+                         const struct feed_state *state)
+{
+    struct message *scan = &round->flume->scan;
+    struct log_record record;
+    job->stored = state->id;
+    if (message->sequence < state->sequence &&
+        feeds_get(&round->read, &message->author, message->sequence, &record) == OK &&
+        message_scan(scan, record.value.data, record.value.len) == OK && scan->id.kind != REF_NONE)
+        job->stored = scan->id;
+    char stored[REF_TEXT_MAX], refused[REF_TEXT_MAX];
+    int stored_len = (int)ref_print(&job->stored, stored), refused_len = (int)ref_print(&message->id, refused);
+    size_t len = strlen(job->detail);
+    (void)snprintf(job->detail + len, sizeof job->detail - len, "; stored is %.*s, refused is %.*s", stored_len, stored,
+                   refused_len, refused);
+}
+
 static int message_check(struct round *round, struct flume_append *job, size_t i)
 {
     struct feed_message *message = &job->messages[i];
@@ -281,6 +299,7 @@ static int message_check(struct round *round, struct flume_append *job, size_t i
     job_set_detail(job, err);
     int found = message_where(round, &message->id, &job->seqs[i]);
     if (found < 0) return found;
+    if (found == 0 && err == ERR_FORK) message_fork(round, job, message, &state);
     if (found == 0) return err_set(err, "%s", job->detail);
     job->duplicates++;
     return OK;
@@ -293,12 +312,34 @@ static int value_take(struct round *round, struct flume_append *job, size_t i)
     return err;
 }
 
+static int state_now(void *ctx, const struct ref *author, struct feed_state *ret_state)
+{
+    return feed_state_now(ctx, author, ret_state);
+}
+
+/* A job that is stale because it was done before, and whose answer was lost, is no mistake: all of it is here already. */
+static int job_expect(struct round *round, struct flume_append *job)
+{
+    if (job->messages == NULL && round->count > 0 && !job->expect->some)
+        return err_set(ERR_STALE, "something else is being appended at this moment");
+    if (job->messages == NULL) return expect_log(job->expect, log_since(atomic_load(&round->flume->log)));
+    int stale = expect_feeds(job->expect, job->messages, job->count, state_now, round, &job->index, &job->stored);
+    if (stale != ERR_STALE) return stale;
+    job_set_detail(job, stale);
+    for (size_t i = 0; i < job->count; i++) {
+        int found = message_where(round, &job->messages[i].id, &job->seqs[i]);
+        if (found <= 0) return found < 0 ? found : err_set(stale, "%s", job->detail);
+    }
+    return OK;
+}
+
 /* All of the job's values, or none. */
 static int job_check(struct round *round, struct flume_append *job)
 {
     size_t before = round->count, mark = pending_mark(&round->flume->pending);
-    int err = OK;
     job->duplicates = 0;
+    job->stored = (struct ref){ .kind = REF_NONE };
+    int err = job->expect != NULL ? job_expect(round, job) : OK;
     for (size_t i = 0; err == OK && i < job->count; i++) {
         job->index = i;
         err = job->messages != NULL ? message_check(round, job, i) : value_take(round, job, i);

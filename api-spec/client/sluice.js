@@ -582,7 +582,8 @@ export class Sluice {
     return sub
   }
 
-  // { seq, key }. options: durability: 'relaxed' (answered before it is on the disk), signal
+  // { seq, key }. options: durability: 'relaxed' (answered before it is on the disk), head (the id of the feed's newest message, or null
+  // for none: only if it is that, else stale-head), signal
   append(value, options = {}) {
     return this.#post('application/json', lineOf(value), options)
   }
@@ -597,9 +598,10 @@ export class Sluice {
     return this.#post(NDJSON, lines.join('\n') + '\n', options)
   }
 
-  #post(type, body, { durability, signal }) {
+  #post(type, body, { durability, head, signal }) {
     const prefer = durability ? { Prefer: 'durability=' + durability } : {}
-    return this.json('POST', '/log', { headers: { 'Content-Type': type, ...prefer }, body, signal })
+    const match = head === null ? { 'If-None-Match': '*' } : head === undefined ? {} : { 'If-Match': `"${head}"` }
+    return this.json('POST', '/log', { headers: { 'Content-Type': type, ...prefer, ...match }, body, signal })
   }
 
   // ---- views

@@ -8,6 +8,7 @@ const { pathToFileURL } = require('node:url')
 const WebSocket = require('ws')
 const ssbRef = require('ssb-ref')
 const { ROOT, Server, folder, generate, importLines, until } = require('../support/sluice')
+const { Author } = require('../support/author')
 
 const FOLDER = path.join(ROOT, 'api-spec', 'client')
 const load = () => import(pathToFileURL(path.join(FOLDER, 'sluice.js')).href)
@@ -225,6 +226,17 @@ test('rows come whole, wherever the network parts them', async () => {
     const client = new Sluice('http://x', { fetch: async () => new Response(stream) })
     assert.deepStrictEqual(await take(client.log().stream()), rows)
   }
+})
+
+test('an append can depend on where the feed is', async (t) => {
+  const { client } = await start(t)
+  const author = new Author('client')
+  const first = author.write({ type: 'post', text: 'first' })
+  await assert.rejects(client.append(first.value, { head: first.key }), { code: 'stale-head', status: 412 })
+  assert.strictEqual((await client.append(first.value, { head: null })).key, first.key)
+  const second = author.write({ type: 'post', text: 'second' })
+  await assert.rejects(client.append(second.value, { head: null }), { code: 'stale-head', status: 412 })
+  assert.strictEqual((await client.append(second.value, { head: first.key })).key, second.key)
 })
 
 test('with a token everything works, without it nothing does', async (t) => {

@@ -2,6 +2,7 @@
 // Appending signed messages: nothing bad gets in, what is acknowledged stays.
 const test = require('node:test')
 const assert = require('node:assert')
+const { Author } = require('../support/author')
 const { Server, folder, generate, importLines, run, until } = require('../support/sluice')
 
 const lines = generate(300, '--seed', '11', '--authors', '8')
@@ -57,6 +58,105 @@ test('the same message twice is answered with its first seq and stored once', as
   assert.strictEqual(second.status, 200, second.text)
   assert.deepStrictEqual(second.json, first.json)
   assert.strictEqual(await count(server), 1)
+})
+
+test('a message that would fork its feed is refused, and both sides are named', async (t) => {
+  const { server } = await owned(t)
+  const author = new Author('forked')
+  const stored = []
+  for (let i = 0; i < 5; i++) {
+    stored.push(author.write({ type: 'post', text: 'message ' + i }))
+    assert.strictEqual((await server.post('/log', stored[i].value)).status, 201)
+  }
+  const fork = async (message, other) => {
+    const res = await server.post('/log', message.value)
+    assert.strictEqual(res.status, 409, res.text)
+    assert.match(res.json.type, /fork/)
+    assert.strictEqual(res.json.stored, other.key)
+    assert.strictEqual(res.json.refused, message.key)
+    assert.ok(res.json.detail.includes(other.key) && res.json.detail.includes(message.key), res.json.detail)
+  }
+  // another message of a sequence that is there: the first, one in the middle, the newest
+  for (const i of [0, 2, 4]) await fork(author.sign({ type: 'post', text: 'other' }, { previous: i > 0 ? stored[i - 1].key : null, sequence: i + 1 }), stored[i])
+  // the next one, on another message than the newest
+  await fork(author.sign({ type: 'post', text: 'other' }, { previous: stored[2].key }), stored[4])
+  // what is there already is no fork
+  for (const message of stored) assert.strictEqual((await server.post('/log', message.value)).status, 200)
+  // within one batch it is the first of the two that would be stored
+  const next = author.write({ type: 'post', text: 'next' })
+  const beside = author.sign({ type: 'post', text: 'beside' }, { previous: stored[4].key, sequence: 6 })
+  const batch = await server.post('/log', [next, beside].map((m) => JSON.stringify(m.value)).join('\n'), { 'Content-Type': 'application/x-ndjson' })
+  assert.strictEqual(batch.status, 409)
+  assert.deepStrictEqual([batch.json.index, batch.json.stored, batch.json.refused], [1, next.key, beside.key])
+  assert.strictEqual(await count(server), 5)
+})
+
+test('If-Match: an append is made only where its writer believes the feed to be', async (t) => {
+  const { server } = await owned(t)
+  const author = new Author('believer')
+  const other = new Author('somebody else')
+  const post = (message, headers) => server.post('/log', message.value, headers)
+  const match = (...keys) => ({ 'If-Match': keys.map((key) => `"${key}"`).join(', ') })
+  const stale = async (sent, head) => {
+    const res = await sent
+    assert.strictEqual(res.status, 412, res.text)
+    assert.match(res.json.type, /stale-head/)
+    assert.strictEqual(res.json.head, head)
+  }
+  const first = author.write({ type: 'post', text: 'first' })
+  // nobody has written yet
+  await stale(post(first, match(first.key)), null)
+  await stale(post(first, { 'If-Match': '*' }), null)
+  assert.strictEqual((await post(first, { 'If-None-Match': '*' })).status, 201)
+  const second = author.write({ type: 'post', text: 'second' })
+  await stale(post(second, { 'If-None-Match': '*' }), first.key)
+  await stale(post(second, match(second.key)), first.key)
+  assert.strictEqual((await post(second, match(first.key))).status, 201)
+  // the answer was lost and the same is sent again: it was done, and is not done twice
+  const again = await post(second, match(first.key))
+  assert.strictEqual(again.status, 200, again.text)
+  assert.strictEqual(again.json.key, second.key)
+  // a message that is out of date in another way is told so first
+  await stale(post(author.sign({ type: 'post', text: 'beside' }, { previous: first.key, sequence: 2 }), match(first.key)), second.key)
+  // a head in any spelling, one of several
+  const third = author.write({ type: 'post', text: 'third' })
+  assert.strictEqual((await post(third, match(first.key, encodeURIComponent(second.key)))).status, 201)
+  const fourth = author.write({ type: 'post', text: 'fourth' })
+  assert.strictEqual((await post(fourth, { 'If-Match': '*' })).status, 201)
+  // a batch: each feed as it was before it, all or none
+  const mine = [author.write({ type: 'post', text: 'a' }), author.write({ type: 'post', text: 'b' })]
+  const theirs = other.write({ type: 'post', text: 'c' })
+  const batch = (messages, headers) => server.post('/log', messages.map((m) => JSON.stringify(m.value)).join('\n'), { 'Content-Type': 'application/x-ndjson', ...headers })
+  const refused = await batch([mine[0], theirs, mine[1]], match(fourth.key))
+  assert.deepStrictEqual([refused.status, refused.json.index, refused.json.head], [412, 1, null])
+  assert.strictEqual(await count(server), 4)
+  assert.strictEqual((await batch(mine, match(fourth.key))).status, 201)
+  assert.strictEqual(await count(server), 6)
+  for (const headers of [{ 'If-Match': mine[1].key }, { 'If-Match': '' }, { 'If-Match': '"x"' }, { 'If-Match': `W/"${mine[1].key}"` }, { 'If-Match': `"${author.id}"` }, { 'If-None-Match': '"x"' },
+    { ...match(mine[1].key), 'If-None-Match': '*' }, { 'If-Match': Array(65).fill(`"${mine[1].key}"`).join(',') }]) {
+    assert.strictEqual((await post(theirs, headers)).status, 400, JSON.stringify(headers))
+  }
+  assert.strictEqual(await count(server), 6)
+})
+
+test('If-Match: of many writers that believe the same, one is right', async (t) => {
+  const { server } = await owned(t, '--accept', 'any')
+  const post = (value, seq) => server.post('/log', JSON.stringify(value), { 'If-Match': `"${seq}"` })
+  let head = -1
+  for (let round = 0; round < 8; round++) {
+    const answers = await Promise.all(Array.from({ length: 12 }, (_, i) => post({ round, i }, head)))
+    const taken = answers.filter((res) => res.status === 201)
+    assert.strictEqual(taken.length, 1, answers.map((res) => res.status).join(' '))
+    for (const res of answers) if (res !== taken[0]) assert.strictEqual(res.status, 412, res.text)
+    head = taken[0].json.seq
+  }
+  assert.strictEqual(await count(server), 8)
+  assert.strictEqual((await server.post('/log', '1', { 'If-None-Match': '*' })).status, 412)
+  assert.strictEqual((await server.post('/log', '1', { 'If-Match': '*' })).status, 201)
+  assert.strictEqual((await server.post('/log', '1', { 'If-Match': '"x"' })).status, 400)
+  const fresh = await owned(t, '--accept', 'any')
+  assert.strictEqual((await fresh.server.post('/log', '1', { 'If-Match': '*' })).status, 412)
+  assert.strictEqual((await fresh.server.post('/log', '1', { 'If-None-Match': '*' })).status, 201)
 })
 
 test('what breaks a rule is refused with the reason and nothing is stored', async (t) => {
