@@ -58,7 +58,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz stress crash docker-test \
+.PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz stress crash docker-test systemd-test \
         deps-build deps-run deps-test deps-check deps-bench bench-instructions program suites tools npm print-runtime-packages test-only
 
 all: deps-build ## build the program as build/sluice
@@ -255,6 +255,8 @@ spec: deps-test ## routes.def and openapi.yaml equal; specs linted; examples rep
 	@$(MAKE) --no-print-directory program npm && OUT=$(OUT) tests/run spec
 docker-test: ## build docker/Dockerfile and use its program, with docker or buildah
 	@docker/test
+systemd-test: ## docker/sluice.service against what the program does; wants root, systemd and strace installed
+	@docker/test-systemd
 clean: ## remove build/
 	@rm -rf $(OUT)
 
