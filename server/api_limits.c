@@ -8,17 +8,16 @@
 
 struct limit {
     const char *name;
-    bool option;
     int64_t fixed; /* where it is no option */
     const char *unit;
+    const char *text; /* NULL: it is an option, and has its value and text */
     int status, close;
     bool ends;
-    const char *text; /* NULL: the option's */
 };
 
 static const struct limit limits[] = {
-#define OPTION(name, unit, status, close, ends) { name, true, 0, unit, status, close, ends, NULL },
-#define FIXED(name, value, unit, status, close, ends, text) { name, false, value, unit, status, close, ends, text },
+#define OPTION(name, unit, status, close, ends) { name, 0, unit, NULL, status, close, ends },
+#define FIXED(name, value, unit, status, close, ends, text) { name, value, unit, text, status, close, ends },
 #include "server/limits.def"
 #undef FIXED
 #undef OPTION
@@ -34,9 +33,11 @@ static void put_code(struct buf *out, const char *name, int code)
 
 static void put_limit(struct buf *out, const struct limit *limit, const struct config *config)
 {
-    int64_t value = limit->fixed, usual = limit->fixed;
+    int64_t value = limit->fixed;
+    int64_t usual = value;
     const char *text = limit->text;
-    if (limit->option) {
+    bool is_option = text == NULL;
+    if (is_option) {
         const struct config_option *option = config_option_named(limit->name, strlen(limit->name));
         memcpy(&value, (const char *)config + option->at, sizeof value);
         (void)config_number(option, option->fallback, &usual);
@@ -44,7 +45,7 @@ static void put_limit(struct buf *out, const struct limit *limit, const struct c
     }
     (void)buf_printf(out,
                      "{\"name\":\"%s\",\"option\":%s,\"value\":%" PRId64 ",\"default\":%" PRId64 ",\"unit\":\"%s\"",
-                     limit->name, limit->option ? "true" : "false", value, usual, limit->unit);
+                     limit->name, is_option ? "true" : "false", value, usual, limit->unit);
     put_code(out, "status", limit->status);
     put_code(out, "close", limit->close);
     (void)buf_printf(out, ",\"ends\":%s,\"text\":", limit->ends ? "true" : "false");
