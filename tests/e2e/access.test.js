@@ -15,10 +15,17 @@ const started = (t, ...args) => Server.start(t, ['--data', importLines(t, lines.
 
 // Every route of the program, with a target that leads there: a new route is in these tests by itself.
 const first = records[0]
-const place = (pattern) => ({ '{id}': pattern.startsWith('/messages') ? first.key : first.value.author, '{seq}': '0', '{sequence}': '1', '{name}': 'types' })
+const channel = records.slice(0, 150).map((r) => r.value.content && r.value.content.channel).find((name) => typeof name === 'string' && /^[a-z-]+$/.test(name))
+const place = (pattern) => ({
+  '{id}': /^\/(messages|votes)/.test(pattern) ? first.key : first.value.author, '{seq}': '0', '{sequence}': '1', '{list}': 'follows',
+  '{name}': pattern.startsWith('/channels') ? channel : 'types'
+})
+// a route that cannot do without a parameter
+const needed = { '/graph': '?from=' + encodeURIComponent(first.value.author) }
+const more = (target, query) => target + (target.includes('?') ? '&' : '?') + query
 const routes = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n')
   .map((line) => /^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (\w+)\)$/.exec(line)).filter(Boolean)
-  .map(([, method, pattern, operation, needs]) => ({ method, operation, needs, target: pattern.replace(/\{\w+\}/g, (name) => place(pattern)[name]) }))
+  .map(([, method, pattern, operation, needs]) => ({ method, operation, needs, target: pattern.replace(/\{\w+\}/g, (name) => place(pattern)[name]) + (needed[pattern] || '') }))
 assert.ok(routes.length > 20 && routes.every(({ target }) => !/undefined/.test(target)))
 const bodyOf = ({ operation }) => operation === 'appendLog' ? JSON.stringify(records[150].value) : ''
 const ask = (server, route, headers = {}, method = route.method) => server.request(route.target, {
@@ -237,7 +244,7 @@ test('a token in a URL is refused with the reason, and is told to nobody', async
   const server = await started(t, '--token-file', tokenFile(t))
   for (const route of routes) {
     for (const query of [`token=${ALL}`, `limit=1&access_token=${ALL}`]) {
-      const res = await ask(server, { ...route, target: `${route.target}?${query}` }, bearer(ALL))
+      const res = await ask(server, { ...route, target: more(route.target, query) }, bearer(ALL))
       assert.strictEqual(res.status, 400, `${route.target}: ${res.status} ${res.text}`)
       assert.match(res.json.type, /token-in-url/)
       noToken(res.text, route.target)
@@ -326,7 +333,7 @@ test('every answer carries the headers that keep browsers honest', async (t) => 
       }
     }
     carries((await ask(server, route, { Host: 'evil.example' })).headers, `${route.target} 403`)
-    carries((await ask(server, { ...route, target: route.target + '?nonsense=1' })).headers, `${route.target} 400`, route.operation)
+    carries((await ask(server, { ...route, target: more(route.target, 'nonsense=1') })).headers, `${route.target} 400`, route.operation)
     carries((await ask(server, route, {}, 'OPTIONS')).headers, `OPTIONS ${route.target}`)
     carries((await ask(server, route, {}, 'DELETE')).headers, `DELETE ${route.target}`)
   }
