@@ -58,7 +58,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz stress crash docker-test systemd-test \
+.PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz mutants stress crash docker-test systemd-test \
         deps-build deps-run deps-test deps-check deps-bench bench-instructions program suites tools npm print-runtime-packages test-only
 
 all: deps-build ## build the program as build/sluice
@@ -223,6 +223,10 @@ fuzz: deps-check ## FUZZ_SECONDS (60) of each fuzzer
 	    $(OUT)/fuzz/tests/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
 	        -artifact_prefix=$(OUT)/fuzz/crashes/$$name- $(OUT)/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
+
+mutants: deps-test ## plant each bug of tests/mutants in a copy of the tree; MUTANTS="WORD…" for some of them
+	@$(MAKE) --no-print-directory npm
+	@OUT=$(OUT) tests/mutants/run $(MUTANTS)
 
 coverage: deps-check ## line coverage of the C suites, as text
 	@$(MAKE) --no-print-directory -j2 FLAVOUR=coverage suites

@@ -171,6 +171,41 @@ Test(logs_cut, a_follower_learns_the_codec_with_the_first_whole_record)
     }
 }
 
+static void expect_cut(const struct log_offset_opened *opened, const char *bytes, size_t len, const char *where)
+{
+    size_t saved_len = 0;
+    char *saved = scratch_read(opened->cut_path, &saved_len);
+    cr_assert(saved_len == len && memcmp(saved, bytes, len) == 0, "%s: what was cut off is not in %s", where,
+              opened->cut_path);
+    free(saved);
+}
+
+/* What ends as a record does, at the right place and behind the last record, but does not begin as one. */
+Test(logs_cut, an_end_without_its_beginning_is_no_record)
+{
+    struct sample sample = sample_make(LOG_CODEC_53);
+    for (int rounds = 0; rounds < 2; rounds++) {
+        char bytes[4 + 8 + 4 + 8] = { 0 };
+        uint64_t end = sample.len + sizeof bytes;
+        memset(bytes + 4, 'x', 8);
+        bytes[3] = (char)(rounds == 0 ? 9 : 0); /* in front: another length than behind */
+        bytes[15] = 8;
+        for (size_t i = 0; i < 8; i++)
+            bytes[16 + i] = (char)(end >> (8 * (7 - i)));
+        scratch_write(sample.path, sample.bytes, sample.len);
+        scratch_write_at(sample.path, bytes, sizeof bytes, (int64_t)sample.len);
+        struct log_offset_options options = { .path = sample.path };
+        struct log_offset_opened opened;
+        struct log *log;
+        cr_assert_eq(log_offset_open(&options, &opened, &log), OK);
+        expect_records(log, &sample, RECORDS, "an end without its beginning");
+        cr_assert(opened.cut_at == (int64_t)sample.len && opened.cut_bytes == (int64_t)sizeof bytes);
+        expect_cut(&opened, bytes, sizeof bytes, "an end without its beginning");
+        log_close(log);
+    }
+    sample_free(&sample);
+}
+
 /* Every kind of rubbish behind the last record, also some that flumelog-offset takes for an end. */
 Test(logs_cut, rubbish_behind_the_last_record_is_cut_and_saved, .timeout = 60)
 {
@@ -196,6 +231,7 @@ Test(logs_cut, rubbish_behind_the_last_record_is_cut_and_saved, .timeout = 60)
         cr_assert_eq(log_offset_open(&options, &opened, &log), OK, "%s", where);
         expect_records(log, &sample, RECORDS, where);
         cr_assert(opened.cut_at == (int64_t)sample.len && opened.cut_bytes == (int64_t)len);
+        expect_cut(&opened, bytes + sample.len, len, where);
         (void)remove(opened.cut_path);
         log_close(log);
         free(bytes);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/err.h"
 #include "store/fnv.h"
@@ -31,6 +32,7 @@ struct fake_disk {
     int fail_append, fail_sync, fail_open;
     unsigned appends, syncs;
     bool held; /* syncs wait for `release` */
+    unsigned sync_us;
     pthread_cond_t release;
 };
 
@@ -247,6 +249,10 @@ static int fake_sync(struct log *base)
     lock(log->disk);
     while (log->disk->held)
         (void)pthread_cond_wait(&log->disk->release, &log->disk->lock);
+    unsigned us = log->disk->sync_us;
+    unlock(log->disk);
+    if (us > 0) (void)usleep(us);
+    lock(log->disk);
     int err = log->disk->fail_sync;
     if (err == OK) log->file->durable = log->file->count;
     log->disk->syncs++;
@@ -392,6 +398,13 @@ void fake_disk_hold_syncs(struct fake_disk *disk, bool hold)
     lock(disk);
     disk->held = hold;
     (void)pthread_cond_broadcast(&disk->release);
+    unlock(disk);
+}
+
+void fake_disk_slow_syncs(struct fake_disk *disk, unsigned us)
+{
+    lock(disk);
+    disk->sync_us = us;
     unlock(disk);
 }
 

@@ -30,6 +30,9 @@ void fake_disk_fail(struct fake_disk *disk, int append, int sync, int open);
 /* Syncs that begin wait until they are let go: what is written stays not durable for as long as a test looks. */
 void fake_disk_hold_syncs(struct fake_disk *disk, bool hold);
 
+/* Each sync takes so long, as on a disk that is slow. */
+void fake_disk_slow_syncs(struct fake_disk *disk, unsigned us);
+
 unsigned fake_disk_appends(struct fake_disk *disk);
 unsigned fake_disk_syncs(struct fake_disk *disk);
 size_t fake_disk_count(struct fake_disk *disk);

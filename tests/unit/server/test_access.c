@@ -574,3 +574,15 @@ Test(handshake, half_a_head_is_judged_as_far_as_it_goes)
     cr_expect_eq(handshake_start("\r\nGET", 5), 2);
     cr_expect_eq(handshake_start("\r", 1), 0);
 }
+
+Test(access, a_listed_origin_is_all_of_its_name)
+{
+    static char listed[] = "https://app.example";
+    static const char *const others[] = { "https://app.example.evil.example", "https://app.example:444",
+                                          "https://app.exampl", "http://app.example", "https://app.example/x" };
+    config.allow_origin[config.allow_origin_count++] = listed;
+    open_access();
+    cr_expect_str_eq(problem_of("localhost", "https://app.example", true), "none");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        cr_expect_str_eq(problem_of("localhost", others[i], true), "foreign-origin", "%s", others[i]);
+}
