@@ -13,9 +13,9 @@
 struct names_kind {
     const char *member, *label; /* of the page, of the name in a row */
     uint32_t views;
-    /* The first name after `after`: 1 with the name appended, 0 = no more, <0 error. */
-    int (*next)(const struct flume_read *read, struct slice after, struct buf *name, uint64_t *ret_count,
-                int64_t *ret_seq);
+    /* The first name after that of the term `after`: 1 with the name appended, 0 = no more, <0 error. */
+    int (*next)(const struct flume_read *read, const struct term *after, struct buf *name,
+                struct type_count *ret_count);
 };
 
 /* One row is held ahead, so that the last one is known to be the last. */
@@ -23,41 +23,30 @@ struct rows_types {
     struct rows rows;
     const struct names_kind *kind;
     struct buf name, ahead;
-    uint64_t count;
-    int64_t seq;
-    bool found; /* `ahead`, `count` and `seq` hold a row */
+    struct type_count count;
+    bool found;       /* `ahead` and `count` hold a row */
+    struct term last; /* of the row that was given */
 };
 
-static int kind_types(const struct flume_read *read, struct slice after, struct buf *name, uint64_t *ret_count,
-                      int64_t *ret_seq)
+static int next_channel(const struct flume_read *read, const struct term *after, struct buf *name,
+                        struct type_count *ret_count)
 {
-    struct type_count count = { 0, SEQ_EMPTY };
-    int found = types_next(read, after, name, &count);
-    *ret_count = count.count;
-    *ret_seq = count.seq;
-    return found;
-}
-
-static int kind_channels(const struct flume_read *read, struct slice after, struct buf *name, uint64_t *ret_count,
-                         int64_t *ret_seq)
-{
-    struct channel_count count = { 0, SEQ_EMPTY };
+    struct channel_count count = { .seq = SEQ_EMPTY };
     int found = channels_next(read, after, name, &count);
-    *ret_count = count.count;
-    *ret_seq = count.seq;
+    if (found == 1) *ret_count = (struct type_count){ count.count, count.seq, count.term };
     return found;
 }
 
-static const struct names_kind types_kind = { "types", "type", VIEW_MASK(types), kind_types };
-static const struct names_kind channels_kind = { "channels", "channel", VIEW_MASK(channels), kind_channels };
+static const struct names_kind types_kind = { "types", "type", VIEW_MASK(types), types_next };
+static const struct names_kind channels_kind = { "channels", "channel", VIEW_MASK(channels), next_channel };
 
-static int types_look(struct rows_types *self, struct slice after)
+static int types_look(struct rows_types *self, const struct term *after)
 {
     struct flume_read read;
     int got = flume_read_begin(self->rows.server->flume, &read);
     if (got != OK) return got;
     buf_reset(&self->ahead);
-    got = self->kind->next(&read, after, &self->ahead, &self->count, &self->seq);
+    got = self->kind->next(&read, after, &self->ahead, &self->count);
     flume_read_end(&read);
     self->found = got == 1;
     return got < 0 ? got : OK;
@@ -70,21 +59,34 @@ static int types_row(struct rows *rows, struct buf *out)
     if (!self->found) return 0;
     (void)buf_printf(out, "{\"%s\":", self->kind->label);
     (void)buf_put_json(out, self->ahead.len > 0 ? self->ahead.data : "", self->ahead.len);
-    (void)buf_printf(out, ",\"count\":%llu,\"seq\":%lld}", (unsigned long long)self->count, (long long)self->seq);
+    (void)buf_printf(out, ",\"count\":%llu,\"seq\":%lld}", (unsigned long long)self->count.count,
+                     (long long)self->count.seq);
     buf_reset(&self->name);
     if (self->ahead.len > 0) (void)buf_append(&self->name, self->ahead.data, self->ahead.len);
     if (out->err != OK || self->name.err != OK) return out->err != OK ? out->err : self->name.err;
-    int err = types_look(self, (struct slice){ self->name.len > 0 ? self->name.data : "", self->name.len });
+    self->last = self->count.term;
+    int err = types_look(self, &self->last);
     if (err != OK) return err;
     rows->ended = !self->found;
     return 1;
 }
 
+/* Is the name a text that a query can hold, and that leads behind it? */
+static bool name_leads_on(struct slice name, const struct term *term)
+{
+    struct term read;
+    term_of_text(name.data, name.len, &read);
+    return memchr(name.data, '\0', name.len) == NULL && term_equal(&read, term);
+}
+
 static int types_next_page(struct rows *rows, struct buf *out)
 {
     const struct rows_types *self = (const struct rows_types *)rows;
+    const struct term *last = &self->last;
+    struct slice name = { self->name.len > 0 ? self->name.data : "", self->name.len };
+    if (!name_leads_on(name, last)) name = (struct slice){ (const char *)last->bytes, (size_t)(last->len - 1) };
     (void)buf_puts(out, "gt=");
-    text_put_query(out, (struct slice){ self->name.data, self->name.len });
+    text_put_query(out, name);
     return out->err;
 }
 
@@ -115,7 +117,9 @@ static int names_open(struct server *server, const struct names_kind *kind, stru
         .since = flume_since(server->flume, kind->views),
         .cursor = SEQ_EMPTY,
     };
-    int err = types_look(self, after);
+    struct term term;
+    if (after.data != NULL) term_of_text(after.data, after.len, &term);
+    int err = types_look(self, after.data != NULL ? &term : NULL);
     if (err != OK) {
         types_free(&self->rows);
         return err;

@@ -44,6 +44,28 @@ void term_of_string(const char *text, size_t len, struct term *ret_term)
     ret_term->len = (uint8_t)n;
 }
 
+/* Is this the beginning of a string and the hash of the whole, as term_of_string puts them? */
+static bool term_is_cut(const char *text, size_t len)
+{
+    if (len <= 2 * TERM_HASH || len > TERM_TEXT_MAX + 1 + 2 * TERM_HASH) return false;
+    const char *hash = text + len - 2 * TERM_HASH;
+    if (hash[-1] != TERM_CUT || term_plain(text, len) != len - 2 * TERM_HASH - 1) return false;
+    for (size_t i = 0; i < (size_t)2 * TERM_HASH; i++)
+        if (hash[i] == '\0' || strchr("0123456789abcdef", hash[i]) == NULL) return false;
+    return true;
+}
+
+void term_of_text(const char *text, size_t len, struct term *ret_term)
+{
+    if (!term_is_cut(text, len)) {
+        term_of_string(text, len, ret_term);
+        return;
+    }
+    memcpy(ret_term->bytes, text, len);
+    ret_term->bytes[len] = '\0';
+    ret_term->len = (uint8_t)(len + 1);
+}
+
 bool term_text(const struct term *term, struct slice *ret_text)
 {
     if (memchr(term->bytes, TERM_CUT, term->len) != NULL) return false;

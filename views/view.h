@@ -33,6 +33,9 @@ void term_of_ref(const struct ref *ref, struct term *ret_term);
 void term_of_string(const char *text, size_t len, struct term *ret_term);
 bool term_equal(const struct term *a, const struct term *b);
 
+/* A string's term from its own text: what stands in it before the NUL. Of a string that a term holds whole that is the string. */
+void term_of_text(const char *text, size_t len, struct term *ret_term);
+
 /* The text of a string's term, borrowed from it; false if the term keeps only its beginning (then a record must be asked). */
 bool term_text(const struct term *term, struct slice *ret_text);
 

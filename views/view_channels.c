@@ -72,22 +72,22 @@ static int channels_table(const struct flume_read *read, kv_table *ret_table)
     return OK;
 }
 
-int channels_next(const struct flume_read *read, struct slice after, struct buf *name, struct channel_count *ret_count)
+int channels_next(const struct flume_read *read, const struct term *after, struct buf *name,
+                  struct channel_count *ret_count)
 {
     kv_table table = 0;
-    struct term from, term;
+    struct term term;
     struct slice text;
     uint64_t count, last;
     int err = channels_table(read, &table);
     if (err != OK) return err;
-    if (after.data != NULL) term_of_string(after.data, after.len, &from);
-    int found = list_next_term(read->txn, table, false, after.data == NULL ? NULL : &from, &term, &count, &last);
+    int found = list_next_term(read->txn, table, false, after, &term, &count, &last);
     if (found != 1) return found;
     /* A name is far shorter than what a term keeps of it, but may hold a byte that only a hash can stand for. */
     if (!term_text(&term, &text))
         text = (struct slice){ (const char *)term.bytes, strnlen((const char *)term.bytes, term.len) };
     err = buf_append(name, text.data, text.len);
-    if (err == OK) *ret_count = (struct channel_count){ count, (int64_t)last };
+    if (err == OK) *ret_count = (struct channel_count){ count, (int64_t)last, term };
     return err == OK ? 1 : err;
 }
 

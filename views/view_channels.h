@@ -6,12 +6,14 @@
 #include "views/said.h"
 
 struct channel_count {
-    uint64_t count; /* messages; those that were deleted later are counted until a rebuild */
-    int64_t seq;    /* of the newest */
+    uint64_t count;   /* messages; those that were deleted later are counted until a rebuild */
+    int64_t seq;      /* of the newest */
+    struct term term; /* to go on behind it; not of channels_get */
 };
 
-/* Channels in byte order: the first after `after` (data NULL = from the start). 1 with its name appended to `name`, 0 = no more. */
-int channels_next(const struct flume_read *read, struct slice after, struct buf *name, struct channel_count *ret_count);
+/* Channels in byte order: the first after that of the term `after` (NULL = from the start). 1 with its name appended to `name`, 0 = no more. */
+int channels_next(const struct flume_read *read, const struct term *after, struct buf *name,
+                  struct channel_count *ret_count);
 
 /* One channel, by its name as a query has it: 1, 0 = no message is in it, ERR_ARG = no channel can be called that. Its name made equal is appended. */
 int channels_get(const struct flume_read *read, struct slice asked, struct buf *name, struct channel_count *ret_count);

@@ -70,20 +70,19 @@ static int types_name(const struct flume_read *read, kv_table table, const struc
     return buf_append(name, term->bytes, end == NULL ? 0 : (size_t)(end - term->bytes));
 }
 
-int types_next(const struct flume_read *read, struct slice after, struct buf *name, struct type_count *ret_count)
+int types_next(const struct flume_read *read, const struct term *after, struct buf *name, struct type_count *ret_count)
 {
     const struct view *view = flume_view(read->flume, VIEW_types);
     if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view types");
     kv_table table = view->fields[TYPES_TYPE];
-    struct term from, term;
+    struct term term;
     struct slice text;
     uint64_t count, last;
-    if (after.data != NULL) term_of_string(after.data, after.len, &from);
-    int found = list_next_term(read->txn, table, false, after.data == NULL ? NULL : &from, &term, &count, &last);
+    int found = list_next_term(read->txn, table, false, after, &term, &count, &last);
     if (found != 1) return found;
     int err = term_text(&term, &text) ? buf_append(name, text.data, text.len) : types_name(read, table, &term, name);
     if (err != OK) return err;
-    *ret_count = (struct type_count){ count, (int64_t)last };
+    *ret_count = (struct type_count){ count, (int64_t)last, term };
     return 1;
 }
 

@@ -281,6 +281,17 @@ Test(api_views, types_are_counted)
     pages_agree("/types", "types", 3);
 }
 
+/* %00 is no text of a query: the place in the list is named in another way. */
+Test(api_views, pages_of_types_go_on_behind_a_name_with_a_zero_byte)
+{
+    post(&bob, "{\"type\":\"a\\u0000b\"}");
+    post(&bob, "{\"type\":\"a\\u0000c\"}");
+    post(&bob, "{\"type\":\"a\\u0001c\"}");
+    post(&bob, "{\"type\":\"a\\u00010123456789abcdef0123456789abcdef\"}"); /* as a term of "a…" is written */
+    get("/types", 200, "{\"type\":\"a\\u0000b\",\"count\":1");
+    pages_agree("/types", "types", 7);
+}
+
 /* ---- the server itself ---- */
 
 Test(api_views, views_are_listed_and_rebuilt)

@@ -85,3 +85,33 @@ Test(term, none_begins_another_one_and_equal_ones_come_of_equal_strings)
         cr_assert_eq(memcmp(a.bytes, b.bytes, len) == 0, same, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
     }
 }
+
+static void same_term_from(const char *text, size_t len, const struct term *expected)
+{
+    struct term term;
+    term_of_text(text, len, &term);
+    cr_expect(term_equal(&term, expected), "%.*s", (int)len, text);
+}
+
+Test(term, is_made_again_of_its_own_text)
+{
+    static const char *const names[] = { "", "post",
+                                         "a\x01"
+                                         "b",
+                                         "\x01", "0123456789abcdef0123456789abcdef" };
+    char longer[400];
+    memset(longer, 'l', sizeof longer);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct term term = term_of(names[i], strlen(names[i]));
+        same_term_from((const char *)term.bytes, (size_t)term.len - 1, &term);
+        same_term_from(names[i], strlen(names[i]), &term);
+    }
+    for (size_t len = 148; len < 153; len++) {
+        struct term term = term_of(longer, len);
+        same_term_from((const char *)term.bytes, (size_t)term.len - 1, &term);
+        same_term_from(longer, len, &term);
+    }
+    struct term zero = term_of("a\0b", 3), like = term_of((const char *)zero.bytes, (size_t)zero.len - 1);
+    same_term_from((const char *)zero.bytes, (size_t)zero.len - 1, &zero);
+    cr_expect_not(term_equal(&zero, &like), "a string that looks like a term is another");
+}
