@@ -5,6 +5,7 @@
 const { test, before, after } = require('node:test')
 const assert = require('node:assert')
 const { spawn } = require('node:child_process')
+const fs = require('node:fs')
 const path = require('node:path')
 const readline = require('node:readline')
 const ssbKeys = require('ssb-keys')
@@ -342,4 +343,41 @@ test('the size limit counts UTF-16 units of the signed text', async () => {
       assert.strictEqual(answer.valid, verdict(null, null, signed))
     }
   }
+})
+
+// What libFuzzer found worth keeping, as far as it is text: the inputs of two fuzzers, and those that once broke something.
+function fuzzInputs () {
+  const root = path.join(process.env.SLUICE_TEST_ROOT || path.resolve(__dirname, '../..'), 'tests/fuzz')
+  const folders = ['corpus/canonical', 'corpus/message', 'regression/canonical', 'regression/message'].map((name) => path.join(root, name))
+  return folders.filter((folder) => fs.existsSync(folder))
+    .flatMap((folder) => fs.readdirSync(folder).sort().map((name) => path.join(folder, name)))
+    .map((name) => ({ name, bytes: fs.readFileSync(name) }))
+}
+
+function parsed (bytes) {
+  try {
+    return { value: JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)) }
+  } catch {
+    return null
+  }
+}
+
+test('the inputs of the fuzzers are what JavaScript takes them for', async () => {
+  let good = 0
+  let bad = 0
+  for (const { name, bytes } of fuzzInputs()) {
+    const expected = parsed(bytes)
+    const answer = await ask({ op: 'canonical', hex: bytes.toString('hex') })
+    if (expected === null) {
+      assert.ok(answer.error, `${name} was read, JavaScript refuses it`)
+      bad++
+      continue
+    }
+    assert.ok(!answer.error, `${name} was refused: ${answer.detail}`)
+    assert.strictEqual(unhex(answer.text), JSON.stringify(expected.value, null, 2), name)
+    assert.strictEqual(unhex(answer.compact), JSON.stringify(expected.value), name)
+    assert.strictEqual(answer.id, '%' + ssbKeys.hash(JSON.stringify(expected.value, null, 2)), name)
+    good++
+  }
+  assert.ok(good >= 20 && bad >= 5, `the corpus must reach both sides: ${good} good, ${bad} refused`)
 })
