@@ -96,7 +96,7 @@ static void same_term_from(const char *text, size_t len, const struct term *expe
 Test(term, is_made_again_of_its_own_text)
 {
     static const char *const names[] = { "", "post",
-                                         "a\x01"
+                                         "a\x01z",
                                          "b",
                                          "\x01", "0123456789abcdef0123456789abcdef" };
     char longer[400];
