@@ -33,7 +33,7 @@ static bool channel_named(const struct api_request *req, struct api_reply *reply
 
 static int channel_print(const struct flume_read *read, struct slice asked, struct buf *out)
 {
-    struct channel_count count = { 0, SEQ_EMPTY };
+    struct channel_count count = { .seq = SEQ_EMPTY };
     struct said_list subscribers = { NULL, 0 };
     struct buf name;
     buf_init(&name, CHANNEL_BYTES_MAX);

@@ -96,7 +96,7 @@ int channels_get(const struct flume_read *read, struct slice asked, struct buf *
     struct term term;
     struct list_iter *iter;
     struct list_entry newest;
-    struct channel_count count;
+    struct channel_count count = { .seq = SEQ_EMPTY };
     kv_table table = 0;
     bool negate;
     char text[CHANNEL_BYTES_MAX];

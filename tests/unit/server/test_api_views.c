@@ -292,6 +292,14 @@ Test(api_views, pages_of_types_go_on_behind_a_name_with_a_zero_byte)
     pages_agree("/types", "types", 7);
 }
 
+Test(api_views, pages_of_channels_go_on_behind_a_name_with_a_zero_byte)
+{
+    post(&bob, "{\"type\":\"post\",\"channel\":\"a\\u0000b\"}");
+    post(&bob, "{\"type\":\"post\",\"channel\":\"a\\u0000c\"}");
+    post(&bob, "{\"type\":\"post\",\"channel\":\"b\"}");
+    pages_agree("/channels", "channels", 3);
+}
+
 /* ---- the server itself ---- */
 
 Test(api_views, views_are_listed_and_rebuilt)

@@ -95,10 +95,7 @@ static void same_term_from(const char *text, size_t len, const struct term *expe
 
 Test(term, is_made_again_of_its_own_text)
 {
-    static const char *const names[] = { "", "post",
-                                         "a\x01z",
-                                         "b",
-                                         "\x01", "0123456789abcdef0123456789abcdef" };
+    static const char *const names[] = { "", "post", "a\x01z", "b", "\x01", "0123456789abcdef0123456789abcdef" };
     char longer[400];
     memset(longer, 'l', sizeof longer);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
