@@ -107,9 +107,7 @@ static bool origin_is_ours(struct slice origin, struct slice host)
 
 static void check_access(const struct handshake *handshake, struct slice head)
 {
-    struct access_request request = {
-        .host = handshake->host, .origin = handshake->origin, .unsafe = true, .loopback = true
-    };
+    struct access_request request = { .host = handshake->host, .origin = handshake->origin, .loopback = true };
     struct access_grant grant;
     access_check(access_made(), &request, &grant);
     if (grant.problem != NULL) {

@@ -22,6 +22,7 @@ static void stock_configure(void)
         .sockets_max = 16,
         .subscriptions_max = 4,
         .frame_max = 65536,
+        .query_timeout = 60,
     };
     stock.server = (struct server){
         .config = &stock.config, .flume = stock.served.flume, .owned = true, .started_ms = flume_now_ms()

@@ -7,6 +7,7 @@
 
 static char *dir;
 static struct fake_disk *disk;
+static const struct config config = { .query_timeout = 60 };
 static struct server server;
 static struct rows *rows;
 
@@ -15,7 +16,7 @@ static void setup(void)
     dir = scratch_make();
     disk = fake_disk_make(false);
     struct flume_options options = kit_options(disk, dir, NULL);
-    server = (struct server){ .flume = kit_open(&options), .owned = true };
+    server = (struct server){ .config = &config, .flume = kit_open(&options), .owned = true };
 }
 
 static void teardown(void)

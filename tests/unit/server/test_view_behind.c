@@ -49,7 +49,7 @@ static void setup(void)
     held_types.gather = held_gather;
     struct flume_options options = kit_options(disk, dir, NULL);
     options.views = views;
-    config = (struct config){ .wait_timeout = 60, .limit_max = 100, .subscriptions_max = 4 };
+    config = (struct config){ .wait_timeout = 60, .query_timeout = 60, .limit_max = 100, .subscriptions_max = 4 };
     server = (struct server){ .config = &config, .flume = kit_open(&options), .owned = true };
     hold(true);
 }

@@ -569,7 +569,42 @@ Test(log_offset, a_failed_write_leaves_nothing_of_the_batch_and_the_log_usable)
     log_close(log);
 }
 
-<<<<<<< HEAD
+/* The descriptor with which this process has the log open. */
+static int log_fd(void)
+{
+    struct stat wanted, there;
+    cr_assert_eq(stat(path, &wanted), 0);
+    for (int fd = 3; fd < 1024; fd++)
+        if (fstat(fd, &there) == 0 && there.st_dev == wanted.st_dev && there.st_ino == wanted.st_ino) return fd;
+    cr_assert_fail("the log is not open");
+    return -1;
+}
+
+/* A pipe in the file's place stands for a disk that cannot be synced: fsync refuses it. */
+Test(log_offset, a_log_that_cannot_be_synced_takes_nothing_more)
+{
+    struct log *log = open_log(false, LOG_CODEC_AUTO);
+    int64_t first = put(log, "first"), second = -1;
+    cr_assert_eq(log_sync(log), OK);
+    second = put(log, "second");
+    int fd = log_fd(), file = dup(fd), ends[2];
+    cr_assert(file >= 0 && pipe(ends) == 0 && dup2(ends[1], fd) == fd);
+    cr_expect_eq(log_sync(log), ERR_IO);
+    cr_assert_eq(dup2(file, fd), fd);
+    (void)close(file);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    cr_expect_eq(log_sync(log), ERR_IO, "the disk works again, but what it holds is not known");
+    cr_expect_not_null(strstr(err_detail(ERR_IO), "not durable"));
+    cr_expect_eq(log_durable(log), first);
+    static const struct slice more = { "more", 4 };
+    cr_expect_eq(log_append(log, &more, 1, NULL), ERR_READONLY);
+    cr_expect_not_null(strstr(err_detail(ERR_READONLY), "sync"), "%s", err_detail(ERR_READONLY));
+    struct log_record record;
+    cr_expect_eq(log_get(log, second, &record), OK, "what was written can be read");
+    log_close(log);
+}
+
 /* ---- after a crash ----------------------------------------------------------------------------------------- */
 
 static void lock_say(long pid, int64_t end)
@@ -657,42 +692,6 @@ Test(log_offset, a_whole_file_is_never_cut_off)
     cr_expect_eq(open_code(false, LOG_CODEC_AUTO, &log), ERR_CORRUPT, "more than a crash can lose");
     cr_expect_not_null(strstr(err_detail(ERR_CORRUPT), "offset 745"));
     cr_expect_eq(scratch_size(path), INT64_C(65) << 20);
-=======
-/* The descriptor with which this process has the log open. */
-static int log_fd(void)
-{
-    struct stat wanted, there;
-    cr_assert_eq(stat(path, &wanted), 0);
-    for (int fd = 3; fd < 1024; fd++)
-        if (fstat(fd, &there) == 0 && there.st_dev == wanted.st_dev && there.st_ino == wanted.st_ino) return fd;
-    cr_assert_fail("the log is not open");
-    return -1;
-}
-
-/* A pipe in the file's place stands for a disk that cannot be synced: fsync refuses it. */
-Test(log_offset, a_log_that_cannot_be_synced_takes_nothing_more)
-{
-    struct log *log = open_log(false, LOG_CODEC_AUTO);
-    int64_t first = put(log, "first"), second = -1;
-    cr_assert_eq(log_sync(log), OK);
-    second = put(log, "second");
-    int fd = log_fd(), file = dup(fd), ends[2];
-    cr_assert(file >= 0 && pipe(ends) == 0 && dup2(ends[1], fd) == fd);
-    cr_expect_eq(log_sync(log), ERR_IO);
-    cr_assert_eq(dup2(file, fd), fd);
-    (void)close(file);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-    cr_expect_eq(log_sync(log), ERR_IO, "the disk works again, but what it holds is not known");
-    cr_expect_not_null(strstr(err_detail(ERR_IO), "not durable"));
-    cr_expect_eq(log_durable(log), first);
-    static const struct slice more = { "more", 4 };
-    cr_expect_eq(log_append(log, &more, 1, NULL), ERR_READONLY);
-    cr_expect_not_null(strstr(err_detail(ERR_READONLY), "sync"), "%s", err_detail(ERR_READONLY));
-    struct log_record record;
-    cr_expect_eq(log_get(log, second, &record), OK, "what was written can be read");
-    log_close(log);
->>>>>>> 5ee0ece (tests: 88 mutants, make mutants, and the tests that were missing to kill them)
 }
 
 struct shared {
