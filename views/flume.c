@@ -180,12 +180,21 @@ static int flume_load_views(struct flume *flume, bool wiped)
     return err;
 }
 
+/* Signals that somebody sends are the main thread's. Those that a thread raises itself stay open: a blocked SIGBUS would end
+ * the process where store/mapguard.h means to go on. */
+static void signals_asked(sigset_t *ret_signals)
+{
+    static const int own[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP };
+    (void)sigfillset(ret_signals);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        (void)sigdelset(ret_signals, own[i]);
+}
+
 static int flume_start(struct flume *flume)
 {
-    /* Signals are the main thread's. */
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t asked, before;
+    signals_asked(&asked);
+    (void)pthread_sigmask(SIG_SETMASK, &asked, &before);
     int number = pthread_create(&flume->indexer, NULL, flume_run, flume);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (number != 0) return err_set(ERR_NOMEM, "starting the indexer: %s", strerror(number));

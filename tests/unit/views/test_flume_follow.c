@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,4 +166,28 @@ Test(flume_follow, may_be_replaced_again_and_again)
         cr_assert(kit_until(indexed, &seq));
         cr_assert(kit_view_is_true(flume, "first"));
     }
+}
+
+static sigset_t indexer_signals;
+
+static void note_signals(void *ctx, enum flume_event event)
+{
+    if (event == FLUME_INDEXED) (void)pthread_sigmask(SIG_BLOCK, NULL, &indexer_signals);
+    kit_on_event(ctx, event);
+}
+
+/* Blocked, a SIGBUS ended the process when the indexer read a followed file that was cut under it: mapguard was never asked. */
+Test(flume_follow, the_indexer_takes_the_fault_of_a_file_that_is_cut_and_leaves_other_signals_alone)
+{
+    flume_close(flume);
+    (void)sigfillset(&indexer_signals);
+    options.on_event = note_signals;
+    flume = kit_open(&options);
+    (void)fake_disk_write(disk, "{\"more\":1}");
+    cr_assert_eq(kit_wait_head(flume, KIT_BOTH), OK);
+    flume_close(flume); /* joins: the set is written */
+    options.on_event = kit_on_event;
+    flume = kit_open(&options);
+    cr_assert_eq(sigismember(&indexer_signals, SIGBUS), 0);
+    cr_assert_eq(sigismember(&indexer_signals, SIGTERM), 1);
 }
