@@ -60,7 +60,9 @@ static void take_signals(sigset_t *ret_signals)
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files (ulimit -f) is an error of the write, not the end */
 }
 
-static void raise_descriptor_limit(const struct config *config)
+/* As many descriptors as there may be connections. If the system has not so many, there are fewer connections: one too
+ * many is then told so, instead of waiting in the kernel for a descriptor that does not come. */
+static void raise_descriptor_limit(struct config *config)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -68,9 +70,11 @@ static void raise_descriptor_limit(const struct config *config)
     if (limit.rlim_cur >= wanted) return;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < wanted)
-        diag_warn("few_descriptors", "limit=%llu wanted=%llu hint=\"raise ulimit -n or lower --connections-max\"",
-                  (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+    if (limit.rlim_cur >= wanted) return;
+    config->connections_max = limit.rlim_cur > SPARE_DESCRIPTORS ? (int64_t)(limit.rlim_cur - SPARE_DESCRIPTORS) : 1;
+    diag_warn("few_descriptors",
+              "limit=%llu wanted=%llu connections_max=%lld hint=\"raise ulimit -n or lower --connections-max\"",
+              (unsigned long long)limit.rlim_cur, (unsigned long long)wanted, (long long)config->connections_max);
 }
 
 static void on_late(int number)

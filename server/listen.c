@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -68,14 +67,6 @@ struct listener {
 
 /* ---- opening ---- */
 
-static void descriptors_raise(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* Before anything listens on it for a moment: `spec` is bound, but not accepted from. */
 static int door_guarded(const struct config *config, const struct doors *doors, size_t from, const char *spec)
 {
@@ -123,7 +114,6 @@ int listen_open(struct server *server, struct listener **ret_listener)
     if (listener == NULL) return err_set(ERR_NOMEM, "out of memory");
     listener->server = server;
     listener->stop.source = SOURCE_STOP;
-    descriptors_raise();
     listener->head_max = LIMIT_HEAD_BYTES + (size_t)server->config->target_max;
     listener->head = malloc(listener->head_max);
     int err = listener->head == NULL ? err_set(ERR_NOMEM, "out of memory") : OK;
