@@ -49,6 +49,7 @@ struct config {
     int64_t sockets_max;       /* WebSocket clients at once */
     int64_t subscriptions_max; /* per WebSocket */
     int64_t frame_max;         /* bytes of a message from a WebSocket client */
+    int64_t buffered_max;      /* bytes of bodies and answers in memory, of all clients */
     int64_t http_threads;
 
     /* commands */

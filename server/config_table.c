@@ -80,6 +80,8 @@ const struct config_option config_table[] = {
     { LIMIT("subscriptions-max", subscriptions_max, "64", 1, 4096, "subscriptions of one WebSocket client") },
     { LIMIT_BYTES("frame-max", frame_max, "64K", KIB, 16 * MIB, "bytes of a message from a WebSocket client") },
     { LIMIT("stall-timeout", stall_timeout, "30", 1, 3600, "seconds that a WebSocket client may take nothing") },
+    { LIMIT_BYTES("buffered-max", buffered_max, "256M", MIB, 1024 * 1024 * MIB,
+                  "bytes of bodies and answers in memory, of all clients") },
     { LIMIT("http-threads", http_threads, "2", 1, 64, "threads that answer HTTP") },
 
     /* commands */

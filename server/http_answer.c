@@ -108,11 +108,24 @@ static bool reply_broken(const struct api_reply *reply)
     return reply->stream == NULL && reply->body.err != OK;
 }
 
+/* Large answers are given while there is room for them: clients that do not read keep them in memory. */
+static void reply_hold(struct exchange *exchange)
+{
+    struct api_reply *reply = &exchange->reply;
+    if (reply->stream != NULL || exchange_hold(exchange)) return;
+    buf_free(&reply->body);
+    (void)api_header_add(reply, "Retry-After", "5");
+    (void)api_problem(reply, "overloaded", NULL,
+                      "the bodies and answers in memory have more bytes than --buffered-max allows");
+    (void)exchange_hold(exchange);
+}
+
 enum MHD_Result exchange_answer(struct exchange *exchange)
 {
     struct http *http = exchange->http;
     struct api_reply *reply = &exchange->reply;
     if (reply_broken(reply)) (void)api_problem_err(reply, err_set(reply->body.err, "the answer is too large"));
+    reply_hold(exchange);
     int64_t bytes = (int64_t)reply->body.len;
     struct MHD_Response *response = NULL;
     bool full = false, ready = false;

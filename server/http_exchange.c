@@ -18,6 +18,8 @@
 #define EXCHANGES_SPARE 128
 #define EXCHANGE_KEEP ((size_t)64 << 10)
 
+#define EXCHANGE_SMALL ((size_t)16 << 10) /* body and answer together: never refused for want of room */
+
 /* ---- lists ---- */
 
 void exchange_list_add(struct exchange_list *list, struct exchange *exchange)
@@ -98,11 +100,22 @@ static void buf_keep(struct buf *buf)
     if (buf->cap > EXCHANGE_KEEP) buf_free(buf);
 }
 
+bool exchange_hold(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    size_t len = exchange->body.len + exchange->reply.body.len;
+    int64_t now = len > EXCHANGE_SMALL ? (int64_t)len : 0, change = now - exchange->held;
+    if (change == 0) return true;
+    exchange->held = now;
+    return atomic_fetch_add(&http->held, change) + change <= http->server->config->buffered_max;
+}
+
 /* The library is done with the answer, so that its memory can serve the next one. */
 static void exchange_release(struct http *http, struct exchange *exchange)
 {
     stream_over(exchange);
     ready_over(exchange);
+    if (exchange->held > 0) (void)atomic_fetch_sub(&http->held, exchange->held);
     api_request_free(&exchange->req);
     const struct buf answer = exchange->reply.body;
     exchange->reply.body = (struct buf){ .max = answer.max };
@@ -333,6 +346,14 @@ static bool body_too_large(struct exchange *exchange)
     return refuse(exchange);
 }
 
+static bool body_crowded(struct exchange *exchange)
+{
+    (void)api_header_add(&exchange->reply, "Retry-After", "5");
+    (void)api_problem(&exchange->reply, "overloaded", NULL,
+                      "the bodies and answers in memory have more bytes than --buffered-max allows");
+    return refuse(exchange);
+}
+
 static bool head_body(struct exchange *exchange)
 {
     const struct exchange_fields *fields = &exchange->fields;
@@ -392,7 +413,13 @@ static enum MHD_Result body_take(struct exchange *exchange, const char *data, si
         (void)body_too_large(exchange);
         return MHD_YES;
     }
-    return buf_append(&exchange->body, data, len) == OK ? MHD_YES : MHD_NO;
+    if (buf_append(&exchange->body, data, len) != OK) return MHD_NO;
+    if (exchange_hold(exchange)) return MHD_YES;
+    buf_free(&exchange->body);
+    (void)exchange_hold(exchange);
+    exchange->close = true;
+    (void)body_crowded(exchange);
+    return MHD_YES;
 }
 
 /* ---- the handler and its waits ---- */

@@ -51,6 +51,8 @@ struct http {
     int64_t streams;                  /* live streams open */
 
     /* without the lock: */
+    _Atomic int64_t held;    /* bytes of bodies and answers in memory: exchange_hold */
+    _Atomic int64_t flowing; /* streams that are not suspended */
     _Atomic size_t handling; /* handlers running now; counted before `ending` is looked at */
     _Atomic bool stopping;   /* streams end after what they have, connections close after their answer */
     _Atomic bool ending;     /* no handler is called and nothing suspended any more */
@@ -86,6 +88,7 @@ struct exchange {
     struct ready *ready; /* whose response is being sent; NULL = one made for this answer */
     struct buf body;
     uint64_t received; /* bytes of body, kept or not */
+    int64_t held;      /* its share of http->held */
     bool begun;
     bool refused; /* the reply is a problem made before any handler */
     bool close;   /* the connection is no good any more */
@@ -98,6 +101,7 @@ struct exchange {
     int64_t last_ms; /* when bytes were given last */
     bool finished;   /* nothing follows `out` */
     bool counted;    /* in http->streams */
+    bool flows;      /* in http->flowing */
 };
 
 void exchange_list_add(struct exchange_list *list, struct exchange *exchange); /* under http->lock */
@@ -109,6 +113,10 @@ void *exchange_open(void *cls, const char *target, struct MHD_Connection *connec
 enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
                               const char *version, const char *upload, size_t *upload_len, void **state);
 void exchange_over(void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why);
+
+/* Counts what the exchange keeps in memory for its client now; false = all of them together keep more than
+ * --buffered-max. */
+bool exchange_hold(struct exchange *exchange);
 
 void exchange_free_spare(struct http *http);
 /* Gives back the exchange that the library never ended. */

@@ -7,6 +7,8 @@
 #include "server/rows.h"
 
 #define STREAM_BLOCK ((size_t)64 << 10) /* the most that is sent at once; the memory of a connection may allow less */
+#define STREAM_LEAST ((size_t)4 << 10)
+#define STREAM_TURN ((size_t)512 << 10) /* of all streams together: so much stands between a request and its turn */
 #define STREAM_KEEP ((size_t)128 << 10) /* a buffer that one huge row made larger is not kept */
 #define STREAM_ROW_MAX ((size_t)64 << 20)
 
@@ -54,6 +56,22 @@ static void stream_fill(struct exchange *exchange, size_t want)
     if (got < 0 || (got == 0 && (rows->ended || !rows->live))) exchange->finished = true;
 }
 
+/* How much of a stream is made at once. With many of them each has a smaller part, so that a request among them is not
+ * kept waiting by those who want everything there is. */
+static size_t stream_share(const struct http *http)
+{
+    int64_t flowing = atomic_load_explicit(&http->flowing, memory_order_relaxed);
+    size_t share = flowing > 1 ? STREAM_TURN / (size_t)flowing : STREAM_BLOCK;
+    return share > STREAM_BLOCK ? STREAM_BLOCK : share < STREAM_LEAST ? STREAM_LEAST : share;
+}
+
+static void stream_flows(struct exchange *exchange, bool flows)
+{
+    if (exchange->flows == flows) return;
+    exchange->flows = flows;
+    (void)atomic_fetch_add_explicit(&exchange->http->flowing, flows ? 1 : -1, memory_order_relaxed);
+}
+
 static bool stream_silent(const struct exchange *exchange, int64_t now_ms)
 {
     return now_ms - exchange->last_ms >= exchange->http->server->config->heartbeat * 1000;
@@ -71,6 +89,7 @@ static bool stream_suspend(struct exchange *exchange)
     (void)pthread_mutex_lock(&http->lock);
     bool suspend = http->generation == exchange->seen && !http->stopping;
     if (suspend) {
+        stream_flows(exchange, false);
         MHD_suspend_connection(exchange->connection);
         exchange_list_add(&http->live, exchange);
     }
@@ -92,14 +111,16 @@ static void stream_look(struct exchange *exchange, bool *ret_stopping, bool *ret
 static ssize_t stream_read(void *cls, uint64_t at, char *to, size_t max)
 {
     struct exchange *exchange = cls;
+    size_t share = stream_share(exchange->http);
     (void)at;
+    if (max > share) max = share;
     for (;;) {
         bool stopping = false, ending = false;
         if (!exchange->finished && stream_bytes(exchange) < max) {
             stream_look(exchange, &stopping, &ending);
             /* the client must be able to tell a stream that was cut from one that ended */
             if (ending) return MHD_CONTENT_READER_END_WITH_ERROR;
-            stream_fill(exchange, max < STREAM_BLOCK ? max : STREAM_BLOCK);
+            stream_fill(exchange, max);
         }
         if (stream_bytes(exchange) > 0) return (ssize_t)stream_give(exchange, to, max);
         if (exchange->finished) return MHD_CONTENT_READER_END_OF_STREAM;
@@ -130,6 +151,7 @@ struct MHD_Response *stream_response(struct exchange *exchange, bool *ret_full)
     if (*ret_full) return NULL;
     buf_init(&exchange->out, STREAM_ROW_MAX);
     exchange->last_ms = flume_now_ms();
+    stream_flows(exchange, true);
     if (exchange->reply.format == API_SSE)
         (void)buf_puts(&exchange->out, "retry: 2000\n\n");
     else if (live)
@@ -144,6 +166,7 @@ void stream_over(struct exchange *exchange)
     struct http *http = exchange->http;
     if (exchange->out.max == 0) return;
     http->server->metrics.http_streams--;
+    stream_flows(exchange, false);
     buf_free(&exchange->out);
     (void)pthread_mutex_lock(&http->lock);
     if (exchange->counted) http->streams--;
@@ -158,6 +181,7 @@ void stream_resume(struct http *http, int64_t silent_ms)
         next = exchange->next;
         if (now - exchange->last_ms < silent_ms) continue;
         exchange_list_remove(exchange);
+        stream_flows(exchange, true);
         MHD_resume_connection(exchange->connection);
     }
 }

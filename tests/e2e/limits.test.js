@@ -247,6 +247,28 @@ test('query-timeout: what was found in time is given, page by page and all of it
   assert.deepStrictEqual(all.map((m) => m.key), messages.filter((m) => m.value.author === a.id).map((m) => m.key))
 })
 
+test('buffered-max: large answers that nobody reads, and large bodies that do not end, are refused when together they are too many', async (t) => {
+  const big = Array.from({ length: 60 }, (_, i) => JSON.stringify({ n: i, text: 'x'.repeat(30000) }))
+  const server = await Server.start(t, ['--data', importLines(t, big, '--accept', 'any'), '--accept', 'any', '--buffered-max', '8M', '--body-max', '4M'])
+  const page = '/log?limit=60' // 1.8 MB
+  const waiting = Array.from({ length: 12 }, () => {
+    const client = raw(t, server)
+    client.socket.pause()
+    client.socket.write(HEAD(page))
+    return client
+  })
+  await until(async () => (await server.request(page)).status === 503, 'an answer that is refused')
+  isProblem(await server.request(page), 503, /overloaded/)
+  // small ones are given, small bodies are taken, rows are streamed
+  assert.strictEqual((await server.request('/healthz')).status, 200)
+  assert.strictEqual((await server.post('/log', '{"small":true}')).status, 201)
+  assert.strictEqual((await server.request(page, { headers: NDJSON })).text.trimEnd().split('\n').length, 60)
+  isProblem(await server.post('/log', JSON.stringify('x'.repeat(3000000))), 503, /overloaded/)
+  for (const client of waiting) client.socket.destroy()
+  await until(async () => (await server.request(page)).status === 200, 'room for large answers again')
+  assert.strictEqual((await server.post('/log', JSON.stringify('x'.repeat(3000000)))).status, 201)
+})
+
 // ---- connections
 
 test('connections-max: one connection more is turned away with the reason, and let in when another has gone', async (t) => {

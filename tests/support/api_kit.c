@@ -45,6 +45,7 @@ void api_kit_open(struct api_kit *kit, bool accept_any)
     kit->config = (struct config){
         .accept = accept_any ? any : NULL,
         .body_max = 8 << 20,
+        .buffered_max = 256 << 20,
         .batch_max = 100,
         .target_max = 8192,
         .wait_timeout = 10,

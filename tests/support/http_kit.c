@@ -24,6 +24,7 @@ void http_kit_config(struct http_kit *kit)
         .listen = { door },
         .listen_count = 1,
         .body_max = 64 << 10,
+        .buffered_max = 256 << 20,
         .target_max = 8 << 10,
         .connections_max = 200,
         .connections_per_address = 100,
