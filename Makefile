@@ -6,6 +6,7 @@ PACKAGES_RUN   = curl
 PACKAGES_TEST  = libcriterion-dev ca-certificates procps $(PACKAGES_RUN) $(PACKAGES_NODE)
 PACKAGES_CHECK = clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck universal-ctags gcovr valgrind
 PACKAGES_BENCH = g++ libsimdjson-dev util-linux $(PACKAGES_NODE)
+PACKAGES_ATTACK = slowhttptest util-linux procps $(PACKAGES_NODE)
 # Node only where there is none yet: people bring their own.
 PACKAGES_NODE := $(if $(and $(shell command -v node),$(shell command -v npm)),,nodejs npm)
 
@@ -59,7 +60,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz mutants stress crash docker-test systemd-test \
-        deps-build deps-run deps-test deps-check deps-bench bench-instructions program suites tools npm print-runtime-packages test-only
+        deps-build deps-run deps-test deps-check deps-bench deps-attack bench-instructions attack soak soak-proof program suites tools npm print-runtime-packages test-only
 
 all: deps-build ## build the program as build/sluice
 	@$(MAKE) --no-print-directory program
@@ -130,6 +131,11 @@ $(B)/obj/tests/bench/simdjson.o: tests/bench/simdjson.cc
 	@mkdir -p $(@D)
 	$(QUIET)$(CXX) -std=c++17 -O2 -I. -fPIE -MMD -MP -c $< -o $@
 
+# Faults of the C library, preloaded into the server: to see that a soak finds them.
+$(B)/tests/soak_inject.so: tests/soak/inject.c
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) -std=c17 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -fPIC -shared $< -ldl -o $@
+
 # Programs that crash on purpose: what the program calls goes through tests/crash/fault.c first.
 CRASHES      = power faults api check
 CRASH_SHARED = $(call objects,$(addprefix tests/crash/,check.c disk.c fault.c))
@@ -162,6 +168,9 @@ deps-check: deps-test
 	$(call install_missing,$(PACKAGES_CHECK))
 deps-bench: deps-build
 	$(call install_missing,$(PACKAGES_BENCH))
+
+deps-attack: deps-build
+	$(call install_missing,$(PACKAGES_ATTACK))
 
 # What a machine needs that only runs the program: for the second stage of docker/Dockerfile.
 print-runtime-packages: $(OUT)/sluice
@@ -236,11 +245,27 @@ coverage: deps-check ## line coverage of store, views and server over all suites
 	@OUT=$(OUT) FLAVOUR=coverage tests/run unit portable logs views replay e2e conformance
 	@OUT=$(OUT) tests/coverage
 
+SOAK_ENV = OUT=$(OUT) SLUICE_TEST_BIN=$(abspath $(OUT))/sluice SLUICE_TEST_GEN=$(abspath $(OUT))/release/tests/gen \
+           SLUICE_TEST_ROOT=$(CURDIR) NODE_PATH=$(abspath $(NPM_DIR))/node_modules
+SOAK_NEEDS = program npm $(OUT)/release/tests/gen $(OUT)/release/tests/soak_inject.so
+soak: deps-test ## SOAK_MINUTES (30) of load and restarts: memory, descriptors and lag flat, nothing lost
+	@$(MAKE) --no-print-directory -j2 $(SOAK_NEEDS)
+	@$(SOAK_ENV) tests/soak/run
+soak-proof: deps-test ## a minute's soak with each fault that it exists to find
+	@$(MAKE) --no-print-directory -j2 $(SOAK_NEEDS)
+	@$(SOAK_ENV) tests/soak/proof
+
 # ---- measuring -------------------------------------------------------------------------------------------------
 bench: bench-all ## measure everything against peers and the machine; BENCH_N=100000 for a quick look
 bench-%: deps-bench ## one group of it: log scan rebuild query http ws append
 	@$(MAKE) --no-print-directory -j2 program $(BENCHES:%=$(OUT)/release/tests/bench_%)
 	@OUT=$(OUT) tests/bench/run $*
+attack: deps-attack ## hostile clients, and what a healthy one notices; ATTACK=WORD for some of them
+	@$(MAKE) --no-print-directory -j2 program $(OUT)/release/tests/gen $(OUT)/release/tests/attack_healthy
+	@OUT=$(OUT) tests/attack/run
+$(B)/tests/attack_healthy: $(B)/obj/tests/attack/healthy.o $(BENCH_SHARED) $(SERVER_OBJ) $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
 bench-instructions: deps-check ## instructions of the hot loops, held against tests/bench/instructions.json
 	@$(MAKE) --no-print-directory -j2 $(OUT)/release/tests/bench_hot
 	@OUT=$(OUT) tests/bench/instructions $(WRITE)

@@ -200,6 +200,6 @@ async function rounds(count, tasks) {
 }
 
 module.exports = {
-  DIR, WORK, N, ROUNDS, LONG_ROUNDS, SLUICE, SERVER_CPU, LOAD_CPU,
+  ROOT, DIR, WORK, N, ROUNDS, LONG_ROUNDS, SLUICE, SERVER_CPU, LOAD_CPU,
   Figures, program, data, dataDir, say, scratch, run, node, freePort, sluice, limits, nodeServer, makeData, installPeers, currentViews, head, machine, rounds
 }
