@@ -78,9 +78,9 @@ function smooth(list, name) {
 const BOUNDS = [
   { name: 'anonymous', title: 'anonymous memory', unit: 'MiB', scale: MIB, bound: () => 3 * MIB },
   { name: 'descriptors', title: 'descriptors beside connections', unit: '', scale: 1, bound: () => 2 },
-  { name: 'live', title: 'lag of live delivery', unit: 'ms', scale: 1, bound: (level) => 5 + level },
-  { name: 'views', title: 'lag of fresh views', unit: 'ms', scale: 1, bound: (level) => 5 + level },
-  { name: 'behind', title: 'views behind the head', unit: 'KiB', scale: KIB, bound: (level) => 64 * KIB + level }
+  { name: 'live', title: 'lag of live delivery', unit: 'ms', scale: 1, bound: (level) => 5 + level / 2 },
+  { name: 'views', title: 'lag of fresh views', unit: 'ms', scale: 1, bound: (level) => 5 + level / 2 },
+  { name: 'behind', title: 'views behind the head', unit: 'KiB', scale: KIB, bound: (level) => 64 * KIB + level / 2 }
 ]
 
 function judge(soak, list) {
