@@ -41,15 +41,18 @@ static bool note_fits(const struct log_offset *log)
     return read && found_len == len && memcmp(found, text, len) == 0;
 }
 
-/* A change in the same tick of the clock would leave the same time behind, so that tick has to be over. */
-static bool time_is_over(int64_t mtime)
+/* A look at all frames of a smaller log is over before a tick of the clock is. */
+#define WAIT_FROM ((int64_t)16 << 20)
+
+/* A change in the same tick of the clock would leave the same time behind, so that tick has to be over. It is waited for where that pays. */
+static bool time_is_over(int64_t mtime, int64_t size)
 {
-    for (int tries = 0; tries < 3; tries++) {
+    for (int tries = 0; tries < (size < WAIT_FROM ? 1 : 3); tries++) {
         struct timespec now;
         (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
         if ((int64_t)now.tv_sec * SECOND + now.tv_nsec > mtime) return true;
         const struct timespec tick = { .tv_nsec = SECOND / 100 };
-        (void)nanosleep(&tick, NULL);
+        if (size >= WAIT_FROM) (void)nanosleep(&tick, NULL);
     }
     return false;
 }
@@ -62,7 +65,7 @@ void offset_whole_note(struct log_offset *log)
     if (log->follow || log->fd < 0 || log->failed != OK || log->sync_failed || atomic_load(&log->width) < 0) return;
     if (atomic_load(&log->changed) != CHANGED_NOT || file_stat(log->fd, log->path, &now) != OK) return;
     /* a time in whole seconds comes from a file system that keeps no better one */
-    bool sharp = now.mtime % SECOND != 0 && now.size == atomic_load(&log->end) && time_is_over(now.mtime);
+    bool sharp = now.mtime % SECOND != 0 && now.size == atomic_load(&log->end) && time_is_over(now.mtime, now.size);
     size_t len = sharp ? note_text(&now, text) : 0;
     if (len == 0 || !note_path(log, path) || file_open(path, O_RDWR | O_CREAT | O_TRUNC, &fd) != OK) return;
     (void)file_write(fd, path, text, len, 0);
