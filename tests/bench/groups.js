@@ -225,7 +225,8 @@ async function append(figures) {
   const COUNT = 20000
   const IMPORT = Math.min(stage.N, 100000)
   const part = stage.head('import.ndjson', IMPORT)
-  const own = () => stage.sluice('--data', scratch('append'))
+  // libsodium has all cores, and so has the server
+  const own = () => stage.sluiceOn(undefined, '--data', scratch('append'))
   const post = (row, connections, batch, file) => (round) => against(own(), (port) =>
     run([program('http'), 'post', port, connections, batch, file, COUNT, row, 'sluice'], { round, figures }))
   const importAll = async () => {

@@ -113,10 +113,10 @@ function listens(port) {
   })
 }
 
-// Starts a server on SERVER_CPU; `command(port)` is its command line. Answers { port, pid, stop }.
-async function serve(command) {
+// Starts a server on a CPU (undefined = on all of them); `command(port)` is its command line. Answers { port, pid, stop }.
+async function serve(command, cpu) {
   const port = await freePort()
-  const [file, ...args] = pinned(command(port).map(String), SERVER_CPU)
+  const [file, ...args] = pinned(command(port).map(String), cpu)
   const child = spawn(file, args, { env: environment(), stdio: ['ignore', 'ignore', 'pipe'] })
   let err = ''
   let over = false
@@ -135,9 +135,10 @@ async function serve(command) {
   return { port, pid: child.pid, stop }
 }
 
-const sluice = (...args) => serve((port) => [SLUICE, 'serve', '--listen', '127.0.0.1:' + port, ...args])
-const limits = (mode, ...args) => serve((port) => [program('limits'), mode, port, ...args])
-const nodeServer = (script, ...args) => serve((port) => node(script, port, ...args))
+const sluiceOn = (cpu, ...args) => serve((port) => [SLUICE, 'serve', '--listen', '127.0.0.1:' + port, ...args], cpu)
+const sluice = (...args) => sluiceOn(SERVER_CPU, ...args)
+const limits = (mode, ...args) => serve((port) => [program('limits'), mode, port, ...args], SERVER_CPU)
+const nodeServer = (script, ...args) => serve((port) => node(script, port, ...args), SERVER_CPU)
 
 // ---- what is measured with ----
 
@@ -201,5 +202,5 @@ async function rounds(count, tasks) {
 
 module.exports = {
   ROOT, DIR, WORK, N, ROUNDS, LONG_ROUNDS, SLUICE, SERVER_CPU, LOAD_CPU,
-  Figures, program, data, dataDir, say, scratch, run, node, freePort, sluice, limits, nodeServer, makeData, installPeers, currentViews, head, machine, rounds
+  Figures, program, data, dataDir, say, scratch, run, node, freePort, sluice, sluiceOn, limits, nodeServer, makeData, installPeers, currentViews, head, machine, rounds
 }

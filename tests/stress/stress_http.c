@@ -92,7 +92,7 @@ static void tide_free(struct rows *rows)
     free(rows);
 }
 
-static const struct rows_ops tide_ops = { tide_next, tide_page, tide_free };
+static const struct rows_ops tide_ops = { .next = tide_next, .next_page = tide_page, .free = tide_free };
 
 static int handle_rows(struct api_request *req, struct api_reply *reply)
 {
