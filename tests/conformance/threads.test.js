@@ -54,7 +54,8 @@ function sorted(messages) {
   const out = []
   while (left.size > 0) {
     const ready = [...left.values()].filter((message) => ![...linksOf(message.value)].some((link) => link !== message.key && left.has(link)))
-    const next = ready.reduce((best, message) => before(message, best) ? message : best)
+    // A root that was changed may close a circle: the first of what is left breaks it.
+    const next = (ready.length > 0 ? ready : [...left.values()]).reduce((best, message) => before(message, best) ? message : best)
     out.push(next)
     left.delete(next.key)
   }
