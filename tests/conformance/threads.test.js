@@ -71,7 +71,7 @@ function likes(all, key) {
 // `copies` are all records: replies are counted from lists, which know nothing of copies.
 function threadOf(all, byKey, copies, root) {
   const replies = (key) => all.filter(({ value }) => value.content.root === key)
-  const messages = [...(byKey.has(root) ? [byKey.get(root)] : []), ...replies(root)]
+  const messages = [...(byKey.has(root) ? [byKey.get(root)] : []), ...replies(root).filter(({ key }) => key !== root)]
   const keys = new Set(messages.map((message) => message.key))
   const missing = new Set(byKey.has(root) ? [] : [root])
   for (const { value: { content } } of messages) {
