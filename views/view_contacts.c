@@ -58,6 +58,27 @@ static int contacts_gather(struct view_batch *batch, const struct view_record *r
     return pair_offer(batch->registers[CONTACTS_TABLE], &message->author_ref, &dest, 0, packed);
 }
 
+/* ---- the field ------------------------------------------------------------------------------------------------- */
+
+static int contact_parse(const char *text, size_t len, struct term *ret_term, bool *ret_negate)
+{
+    struct ref ref;
+    if (ref_parse_any(text, len, &ref) != OK || !ref_is_feed(&ref))
+        return err_set(ERR_REF, "contact: the id of a feed like @….ed25519 is wanted");
+    term_of_ref(&ref, ret_term);
+    *ret_negate = false;
+    return OK;
+}
+
+static int contact_emit(const struct message *message, term_fn *fn, void *ctx)
+{
+    struct term term;
+    struct ref dest;
+    if (!contact_of(message, &dest)) return OK;
+    term_of_ref(&dest, &term);
+    return fn(ctx, &term);
+}
+
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
 
 static int contacts_view(const struct flume_read *read, const struct view **ret_view)
@@ -78,8 +99,7 @@ static int contacts_received(const struct flume_read *read, const struct ref *fe
     char text[REF_TEXT_MAX];
     struct filter filter = { 0 };
     struct ref wanted = *feed;
-    int err = filter_set(&filter, "dest", text, ref_print(feed, text));
-    if (err == OK) err = filter_set(&filter, "type", "contact", 7);
+    int err = filter_set(&filter, "contact", text, ref_print(feed, text));
     return err == OK ? said_read(read, &filter, contact_with, &wanted, ret_said) : err;
 }
 
@@ -148,7 +168,8 @@ int contacts_get(const struct flume_read *read, const struct ref *source, const 
 
 const struct view_ops view_contacts_ops = {
     .name = "contacts",
-    .version = 1,
+    .version = 2,
+    .fields = (const struct field[]){ { "contact", contact_parse, contact_emit }, { NULL, NULL, NULL } },
     .tables =
         (const struct view_table[]){
             { .name = "made", .shape = TABLE_REGISTERS, .slots = 1, .rules = contact_rules },

@@ -3,8 +3,8 @@
  * Of one author about one feed the message that stands last in the log decides (npm ssb-friends 5.1.7): a truthy `blocking` or `flagged` blocks,
  * else `following` true follows, else it ends both. Encrypted contacts are not seen.
  *
- * The table says what each feed made of others, so that a graph can be walked without a look at the records. What others made of a feed is
- * read from the views links and types. */
+ * The table says what each feed made of others, so that a graph can be walked without a look at the records. The field `contact` finds the
+ * messages about a feed: what others made of it is read from them. */
 #ifndef VIEWS_VIEW_CONTACTS_H
 #define VIEWS_VIEW_CONTACTS_H
 
@@ -29,7 +29,7 @@ struct contacts_iter {
     size_t next;
 };
 
-#define CONTACTS_VIEWS (VIEW_MASK(contacts) | VIEW_MASK(links) | VIEW_MASK(types))
+#define CONTACTS_VIEWS VIEW_MASK(contacts)
 
 /* Contacts of a feed, ordered by the other's bytes, those behind `after` (NULL = all). Closed before the snapshot ends. Contacts made count until the
  * view is rebuilt, also when the message was deleted: who shows them asks the log. */

@@ -164,6 +164,8 @@ const checks = {
         const message = words.get(feed).get(row.id)
         assert.deepStrictEqual([row.key, row.timestamp], [message.key, message.timestamp])
       }
+      const about = messages.filter(({ value: { content } }) => content.type === 'contact' && content.contact === feed).map((m) => m.key)
+      assert.deepStrictEqual((await server.pages(`/log?contact=${escape(feed)}&limit=50`, 'messages')).map((m) => m.key), about)
     }
   },
 

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "store/err.h"
@@ -77,6 +78,27 @@ Test(filter, matches_a_channel_however_it_is_written)
     cr_assert(matches("channel", "solarpunk", record));
     cr_assert(matches("channel", "#SolarPunk", record));
     cr_assert_not(matches("channel", "solar", record));
+}
+
+Test(filter, contact_is_the_feed_that_a_contact_is_about_and_no_other)
+{
+    static const struct {
+        const char *before, *behind;
+        bool wanted;
+    } forms[] = {
+        { "{\"type\":\"contact\",\"following\":true,\"contact\":\"", "\"}", true },
+        { "{\"type\":\"contact\",\"friend\":\"", "\"}", false },
+        { "{\"type\":\"post\",\"contact\":\"", "\"}", false },
+    };
+    char id[REF_TEXT_MAX + 1], record[512];
+    struct filter filter = { 0 };
+    corpus_text(REF_FEED, 3, id);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        (void)snprintf(record, sizeof record, "{\"value\":{\"content\":%s%s%s}}", forms[i].before, id, forms[i].behind);
+        cr_assert_eq(matches("contact", id, record), forms[i].wanted, "%s", record);
+    }
+    corpus_text(REF_MESSAGE, 3, id);
+    cr_assert_eq(set(&filter, "contact", id), ERR_REF);
 }
 
 Test(filter, private_is_encrypted_or_not)

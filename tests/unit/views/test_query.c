@@ -44,12 +44,13 @@ static void add_random_term(struct play *play, struct filter *filter)
     struct dice *dice = &play->dice;
     char id[REF_TEXT_MAX + 1];
     const char *name = "type", *text = types[dice_roll(dice, 5)];
-    switch (dice_roll(dice, 7)) {
+    switch (dice_roll(dice, 8)) {
     case 0: name = "private", text = flags[dice_roll(dice, 2)]; break;
     case 1: name = "channel", text = channels[dice_roll(dice, 3)]; break;
     case 2: name = "rel", text = rels[dice_roll(dice, 5)]; break;
     case 3: name = "author", text = id, corpus_text(REF_FEED, (unsigned)dice_roll(dice, CORPUS_AUTHORS), id); break;
     case 4: name = "dest", text = id, corpus_text(REF_FEED, (unsigned)dice_roll(dice, CORPUS_AUTHORS), id); break;
+    case 6: name = "contact", text = id, corpus_text(REF_FEED, (unsigned)dice_roll(dice, CORPUS_AUTHORS), id); break;
     case 5: name = "root", text = id, corpus_text(REF_MESSAGE, (unsigned)dice_roll(dice, 6), id); break;
     default: break;
     }
