@@ -257,7 +257,7 @@ soak-proof: deps-test ## a minute's soak with each fault that it exists to find
 
 # ---- measuring -------------------------------------------------------------------------------------------------
 bench: bench-all ## measure everything against peers and the machine; BENCH_N=100000 for a quick look
-bench-%: deps-bench ## one group of it: log scan rebuild query http ws append
+bench-%: deps-bench ## one group of it: log scan rebuild query http pages ws append
 	@$(MAKE) --no-print-directory -j2 program $(BENCHES:%=$(OUT)/release/tests/bench_%)
 	@OUT=$(OUT) tests/bench/run $*
 attack: deps-attack ## hostile clients, and what a healthy one notices; ATTACK=WORD for some of them

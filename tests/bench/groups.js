@@ -243,4 +243,4 @@ async function append(figures) {
   ])
 }
 
-module.exports = { log, scan, rebuild, query, http, ws, append }
+module.exports = { log, scan, rebuild, query, http, pages: require('./pages'), ws, append }

@@ -6,7 +6,7 @@
 //   who     contenders whose figures count; of several the best
 //   want    the least ratio, "times as good as"; with `most` the largest ratio of Sluice's figure to the other's
 //   limit   instead of a contender: Sluice's own figure must keep it
-const GROUPS = ['log', 'scan', 'rebuild', 'query', 'http', 'ws', 'append']
+const GROUPS = ['log', 'scan', 'rebuild', 'query', 'http', 'pages', 'ws', 'append']
 
 const ROWS = [
   row('log', 'log-append', 'append, batches of 1000, relaxed', 'rate', 'MB/s', 1e6, [
@@ -44,6 +44,10 @@ const ROWS = [
     { who: ['libmicrohttpd'], name: 'libmicrohttpd, as many bytes from memory', want: 0.7 }]),
   row('http', 'http-log', 'whole log as NDJSON to one client', 'rate', 'MB/s', 1e6, [
     { who: ['libmicrohttpd'], name: 'libmicrohttpd, the same from a callback', want: 0.7 }]),
+
+  row('pages', 'pages-thread', 'GET /messages/{id}/thread of 100 messages', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),
+  row('pages', 'pages-profile', 'a profile: about, and the newest 20 of its feed', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),
+  row('pages', 'pages-contacts', 'whom it follows and blocks, and who follows and blocks it', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),
 
   row('ws', 'ws-replay', '/live: replay of the whole log to one client', 'rate', 'k/s', 1e3, [{ who: ['ws'], name: 'ws on node', want: 6 }]),
   row('ws', 'ws-fan-100', '/live: burst to 100 clients, deliveries', 'rate', 'k/s', 1e3, [

@@ -1,0 +1,107 @@
+'use strict'
+// What a frontend asks for to show a thread of 100 messages, and a profile: one client, one connection, the median.
+const fs = require('node:fs')
+const http = require('node:http')
+const path = require('node:path')
+const stage = require('./stage')
+const { Author } = require('../support/author')
+
+const THREADS = 50
+const REPLIES = 99
+const PEOPLE = 25
+
+// Threads of PEOPLE who answer by turns, all at the same time, so that one thread lies scattered over the log.
+function talk() {
+  const people = Array.from({ length: PEOPLE }, (_, i) => new Author('bench ' + i))
+  const said = []
+  const write = (author, content) => {
+    const { key, value } = author.write(content)
+    said.push(JSON.stringify({ key, value, timestamp: value.timestamp }))
+    return key
+  }
+  const text = 'one of a hundred '.repeat(20)
+  const threads = people.flatMap((author, i) => [0, 1].map((half) => {
+    const root = write(author, { type: 'post', text: `${i} ${half} ${text}` })
+    return { root, branch: root }
+  }))
+  for (let reply = 0; reply < REPLIES; reply++)
+    for (const [i, thread] of threads.entries())
+      thread.branch = write(people[(i + reply) % PEOPLE], { type: 'post', root: thread.root, branch: thread.branch, text })
+  return { said, roots: threads.map((thread) => thread.root).slice(0, THREADS) }
+}
+
+// The million messages and the threads behind them, in a folder of their own.
+async function folder() {
+  const dir = path.join(stage.dataDir(), 'pages')
+  const { said, roots } = talk()
+  if (fs.existsSync(path.join(dir, 'made'))) return { dir, roots }
+  fs.rmSync(dir, { recursive: true, force: true })
+  fs.mkdirSync(dir, { recursive: true })
+  fs.copyFileSync(stage.data('log.offset'), path.join(dir, 'log.offset'))
+  const lines = path.join(dir, 'said.ndjson')
+  fs.writeFileSync(lines, said.join('\n') + '\n')
+  await stage.run([stage.SLUICE, 'import', '--data', dir, lines])
+  fs.writeFileSync(path.join(dir, 'made'), '')
+  return { dir, roots }
+}
+
+function client(port) {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  return (target) => new Promise((resolve, reject) => {
+    http.get({ port, host: '127.0.0.1', path: target, agent }, (res) => {
+      const parts = []
+      res.on('data', (part) => parts.push(part))
+      res.on('end', () => {
+        const text = Buffer.concat(parts).toString()
+        if (res.statusCode === 200) resolve(text)
+        else reject(new Error(`${target}: ${res.statusCode} ${text.slice(0, 200)}`))
+      })
+    }).on('error', reject)
+  })
+}
+
+// Seconds that each of the pages took.
+async function times(pages, load) {
+  const took = []
+  for (const page of pages) {
+    const began = process.hrtime.bigint()
+    await load(page)
+    took.push(Number(process.hrtime.bigint() - began) / 1e9)
+  }
+  return took
+}
+
+function median(values) {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]
+}
+
+async function measure(port, roots, authors, figures) {
+  const get = client(port)
+  const id = encodeURIComponent
+  const thread = (root) => get(`/messages/${id(root)}/thread?limit=100`)
+  const profile = async (author) => {
+    await get(`/about/${id(author)}`)
+    await get(`/feeds/${id(author)}?limit=20&reverse=true`)
+  }
+  const length = JSON.parse(await thread(roots[0])).messages.length
+  if (length !== REPLIES + 1) throw new Error(`a thread of ${length} messages`)
+  await times(roots, thread)
+  figures.put('pages-thread', 'sluice', median(await times(roots, thread)))
+  await times(authors, profile)
+  figures.put('pages-profile', 'sluice', median(await times(authors, profile)))
+  const contacts = (author) => get(`/contacts/${id(author)}`)
+  await times(authors, contacts)
+  figures.put('pages-contacts', 'sluice', median(await times(authors, contacts)))
+}
+
+module.exports = async (figures) => {
+  const { dir, roots } = await folder()
+  const authors = fs.readFileSync(stage.data('samples'), 'utf8').split('\n').map((line) => line.split(' ')).filter(([word]) => word === 'author').map(([, id]) => id)
+  for (let round = 0; round < stage.ROUNDS; round++) {
+    const { port, stop } = await stage.sluice('--data', dir)
+    try {
+      await client(port)('/messages/' + encodeURIComponent(roots[0])) // waits for the views
+      await measure(port, roots, authors, figures)
+    } finally { await stop() }
+  }
+}
