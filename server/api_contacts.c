@@ -44,15 +44,41 @@ static int contacts_answer(struct api_request *req, struct api_reply *reply, con
     return api_json(reply);
 }
 
+static int contacts_count_answer(struct api_request *req, struct api_reply *reply, const struct ref *feed,
+                                 int64_t since)
+{
+    struct buf *out = &reply->body;
+    struct contacts_counts counts;
+    struct flume_read read;
+    int err = flume_read_begin(req->server->flume, &read);
+    if (err != OK) return api_problem_err(reply, err);
+    err = contacts_count(&read, feed, &counts);
+    flume_read_end(&read);
+    if (err != OK) return api_problem_err(reply, err);
+    (void)buf_puts(out, "{\"id\":");
+    text_put_ref(out, feed);
+    (void)buf_printf(out,
+                     ",\"count\":{\"follows\":%llu,\"blocks\":%llu,\"followedBy\":%llu,\"blockedBy\":%llu,"
+                     "\"friends\":%llu},\"since\":%lld}",
+                     (unsigned long long)counts.follows, (unsigned long long)counts.blocks,
+                     (unsigned long long)counts.followed_by, (unsigned long long)counts.blocked_by,
+                     (unsigned long long)counts.friends, (long long)since);
+    return api_json(reply);
+}
+
 int api_contacts_get(struct api_request *req, struct api_reply *reply)
 {
-    static const char *const names[] = { API_FRESH_PARAMS, NULL };
+    static const char *const names[] = { "count", API_FRESH_PARAMS, NULL };
     struct ref feed;
+    bool count = false;
     int answer;
-    if (!api_query_only(req, reply, names) || !api_path_ref(req, reply, 0, "@", &feed)) return API_DONE;
+    if (!api_query_only(req, reply, names) || !api_path_ref(req, reply, 0, "@", &feed) ||
+        !api_query_bool(req, reply, "count", &count))
+        return API_DONE;
     if (!api_fresh_now(req, reply, CONTACTS_VIEWS, &answer)) return answer;
     int64_t since = views_since(req->server->flume, CONTACTS_VIEWS);
-    return api_not_modified(req, reply, since) ? API_DONE : contacts_answer(req, reply, &feed, since);
+    if (api_not_modified(req, reply, since)) return API_DONE;
+    return count ? contacts_count_answer(req, reply, &feed, since) : contacts_answer(req, reply, &feed, since);
 }
 
 /* ---- /contacts/{id}/{list} -------------------------------------------------------------------------------------- */

@@ -102,3 +102,10 @@ size_t said_behind(const struct said_list *list, const struct ref *after)
     }
     return low;
 }
+
+const struct said *said_by(const struct said_list *list, const struct ref *author)
+{
+    size_t behind = said_behind(list, author);
+    const struct said *last = behind == 0 ? NULL : &list->items[behind - 1];
+    return last != NULL && ref_equal(&last->author, author) ? last : NULL;
+}

@@ -28,4 +28,7 @@ void said_free(struct said_list *list); /* zeroed is fine */
 /* The first item whose author stands behind `after`; the count if there is none. */
 size_t said_behind(const struct said_list *list, const struct ref *after);
 
+/* What this author said; NULL = nothing. */
+const struct said *said_by(const struct said_list *list, const struct ref *author);
+
 #endif

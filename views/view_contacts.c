@@ -166,6 +166,55 @@ int contacts_get(const struct flume_read *read, const struct ref *source, const 
     return 1;
 }
 
+/* ---- counting --------------------------------------------------------------------------------------------------- */
+
+static void count_received(const struct said_list *received, struct contacts_counts *counts)
+{
+    for (size_t i = 0; i < received->count; i++) {
+        counts->followed_by += received->items[i].what == CONTACT_FOLLOWS;
+        counts->blocked_by += received->items[i].what == CONTACT_BLOCKS;
+    }
+}
+
+static int count_made(const struct flume_read *read, const struct ref *feed, const struct said_list *received,
+                      struct contacts_counts *counts)
+{
+    struct contacts_iter iter;
+    struct contact contact;
+    struct log_record record;
+    int got = contacts_open(read, feed, CONTACTS_MADE, NULL, &iter);
+    if (got != OK) return got;
+    while ((got = contacts_next(&iter, &contact)) == 1) {
+        if (contact.state == CONTACT_ENDED) continue;
+        int err = log_get(read->log, contact.seq, &record);
+        if (err == ERR_DELETED) continue;
+        if (err != OK) {
+            got = err;
+            break;
+        }
+        const struct said *back = said_by(received, &contact.id);
+        bool follows = contact.state == CONTACT_FOLLOWS;
+        counts->follows += follows;
+        counts->blocks += !follows;
+        counts->friends += follows && back != NULL && back->what == CONTACT_FOLLOWS;
+    }
+    contacts_close(&iter);
+    return got;
+}
+
+int contacts_count(const struct flume_read *read, const struct ref *feed, struct contacts_counts *ret_counts)
+{
+    struct contacts_counts counts = { 0 };
+    struct said_list received;
+    int err = contacts_received(read, feed, &received);
+    if (err != OK) return err;
+    count_received(&received, &counts);
+    err = count_made(read, feed, &received, &counts);
+    said_free(&received);
+    if (err == OK) *ret_counts = counts;
+    return err;
+}
+
 const struct view_ops view_contacts_ops = {
     .name = "contacts",
     .version = 2,

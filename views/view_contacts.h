@@ -38,6 +38,12 @@ int contacts_open(const struct flume_read *read, const struct ref *feed, enum co
 void contacts_close(struct contacts_iter *iter);                            /* zeroed is fine */
 int contacts_next(struct contacts_iter *iter, struct contact *ret_contact); /* 1, 0 = no more, <0 error */
 
+/* How many contacts of each kind a feed has; friends follow each other. Those whose message was deleted are not counted. */
+struct contacts_counts {
+    uint64_t follows, blocks, followed_by, blocked_by, friends;
+};
+int contacts_count(const struct flume_read *read, const struct ref *feed, struct contacts_counts *ret_counts);
+
 /* What `source` says of `dest`: 1, 0 = nothing, <0 error. */
 int contacts_get(const struct flume_read *read, const struct ref *source, const struct ref *dest,
                  struct contact *ret_contact);

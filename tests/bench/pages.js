@@ -81,6 +81,7 @@ async function measure(port, roots, authors, figures) {
   const thread = (root) => get(`/messages/${id(root)}/thread?limit=100`)
   const profile = async (author) => {
     await get(`/about/${id(author)}`)
+    await get(`/contacts/${id(author)}?count=true`)
     await get(`/feeds/${id(author)}?limit=20&reverse=true`)
   }
   const length = JSON.parse(await thread(roots[0])).messages.length

@@ -46,8 +46,8 @@ const ROWS = [
     { who: ['libmicrohttpd'], name: 'libmicrohttpd, the same from a callback', want: 0.7 }]),
 
   row('pages', 'pages-thread', 'GET /messages/{id}/thread of 100 messages', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),
-  row('pages', 'pages-profile', 'a profile: about, and the newest 20 of its feed', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),
-  row('pages', 'pages-contacts', 'whom it follows and blocks, and who follows and blocks it', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),
+  row('pages', 'pages-profile', 'a profile: about, counts of contacts, newest 20 of its feed', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),
+  row('pages', 'pages-contacts', 'all contacts of a feed (200 on average, 80 kB)', 'time', 'ms', 1e-3, []),
 
   row('ws', 'ws-replay', '/live: replay of the whole log to one client', 'rate', 'k/s', 1e3, [{ who: ['ws'], name: 'ws on node', want: 6 }]),
   row('ws', 'ws-fan-100', '/live: burst to 100 clients, deliveries', 'rate', 'k/s', 1e3, [

@@ -146,6 +146,8 @@ const checks = {
       }
       const answer = await server.get('/contacts/' + escape(feed))
       assert.strictEqual(answer.id, feed)
+      const { count } = await server.get(`/contacts/${escape(feed)}?count=true`)
+      assert.deepStrictEqual(count, Object.fromEntries(Object.entries(wanted).map(([list, expected]) => [list, expected.length])))
       for (const [list, expected] of Object.entries(wanted)) {
         assert.deepStrictEqual(ids(answer[list]), expected, `${list} of ${feed}`)
         const pages = await server.pages(`/contacts/${escape(feed)}/${list}?limit=7`, 'contacts')
