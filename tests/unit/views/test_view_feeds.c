@@ -135,6 +135,20 @@ Test(view_feeds, authors_come_in_the_order_of_their_bytes)
     play_close(&play);
 }
 
+/* Two messages of one sequence, by the first author who has such: the dice give a single author none once in a hundred and fifty
+ * times. The place of the first of them in `feed`. */
+static size_t find_fork(const struct play *play, struct ref *ret_author, struct feed_entry *feed)
+{
+    for (unsigned author = 0; author < CORPUS_AUTHORS; author++) {
+        corpus_ref(REF_FEED, author, ret_author);
+        size_t count = naive_feed(play, ret_author, feed);
+        for (size_t i = 0; i + 1 < count; i++)
+            if (feed[i].sequence == feed[i + 1].sequence) return i;
+    }
+    cr_assert_fail("SLUICE_TEST_SEED=%llu gives no fork", (unsigned long long)play->dice.seed);
+    return 0;
+}
+
 Test(view_feeds, a_deleted_message_gives_way_to_the_next_of_its_sequence)
 {
     struct play play;
@@ -142,11 +156,7 @@ Test(view_feeds, a_deleted_message_gives_way_to_the_next_of_its_sequence)
     struct ref id;
     struct log_record record;
     play_open(&play);
-    corpus_ref(REF_FEED, 0, &id);
-    size_t count = naive_feed(&play, &id, feed), i = 0;
-    while (i + 1 < count && feed[i].sequence != feed[i + 1].sequence)
-        i++;
-    cr_assert_lt(i + 1, count, "SLUICE_TEST_SEED=%llu gives no fork", (unsigned long long)play.dice.seed);
+    size_t i = find_fork(&play, &id, feed);
     corpus_delete(&play.served, feed[i].seq);
     PLAY_ASSERT(&play, feeds_get(&play.read, &id, feed[i].sequence, &record) == OK);
     PLAY_ASSERT(&play, record.seq == feed[i + 1].seq);
