@@ -23,6 +23,60 @@ static void must(bool ok, const char *what, int err)
 static atomic_int apply_err;
 static atomic_uint apply_us, applied;
 
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool shut, held;
+    unsigned passes;
+} gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static void gate_pass(void)
+{
+    (void)pthread_mutex_lock(&gate.lock);
+    while (gate.shut && gate.passes == 0) {
+        gate.held = true;
+        (void)pthread_cond_broadcast(&gate.changed);
+        (void)pthread_cond_wait(&gate.changed, &gate.lock);
+    }
+    if (gate.passes > 0) gate.passes--;
+    gate.held = false;
+    (void)pthread_mutex_unlock(&gate.lock);
+}
+
+static void gate_set(bool shut, unsigned passes)
+{
+    (void)pthread_mutex_lock(&gate.lock);
+    gate.shut = shut;
+    gate.passes = passes;
+    if (passes > 0 || !shut) gate.held = false;
+    (void)pthread_cond_broadcast(&gate.changed);
+    (void)pthread_mutex_unlock(&gate.lock);
+}
+
+void kit_apply_hold(void)
+{
+    gate_set(true, 0);
+}
+
+void kit_apply_release(void)
+{
+    gate_set(false, 0);
+}
+
+void kit_apply_await(void)
+{
+    (void)pthread_mutex_lock(&gate.lock);
+    while (!gate.held)
+        (void)pthread_cond_wait(&gate.changed, &gate.lock);
+    (void)pthread_mutex_unlock(&gate.lock);
+}
+
+void kit_apply_step(void)
+{
+    gate_set(true, 1);
+    kit_apply_await();
+}
+
 static void key_of(int64_t seq, uint8_t key[8])
 {
     for (int i = 0; i < 8; i++)
@@ -56,6 +110,7 @@ static int second_write(const struct view *view, struct kv_txn *txn, struct view
     if (err != OK) return err_set(err, "the view was told to fail");
     unsigned us = atomic_load(&apply_us);
     if (us > 0) usleep(us);
+    gate_pass();
     (void)atomic_fetch_add(&applied, (unsigned)(batch->own.len / sizeof(struct log_record)));
     return first_write(view, txn, batch);
 }

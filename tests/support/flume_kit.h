@@ -19,6 +19,12 @@ void kit_apply_fails(int err);     /* of "second": the code, OK = it works */
 void kit_apply_waits(unsigned us); /* of "second", each time it writes */
 unsigned kit_applied(void);        /* records given to "second" since the start */
 
+/* A gate in front of each write of "second": while it is shut the indexer stands there, and does nothing else. */
+void kit_apply_hold(void);    /* shuts it */
+void kit_apply_await(void);   /* returns when the indexer stands there */
+void kit_apply_step(void);    /* one write passes; returns when the next one stands there */
+void kit_apply_release(void); /* opens it */
+
 struct kit_events {
     _Atomic unsigned head, indexed, changed, failed;
 };

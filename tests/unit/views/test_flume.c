@@ -273,30 +273,45 @@ Test(flume, rebuild_builds_the_same_again)
     flume_close(flume);
 }
 
+static void ignore_append(struct flume_append *job)
+{
+    (void)job;
+}
+
 Test(flume, a_long_build_does_not_keep_fresh_views_waiting)
 {
     fill_disk(0, 45000);
     struct flume *flume = open_it();
     cr_assert_eq(kit_wait_head(flume, KIT_BOTH), OK);
-    kit_apply_waits(300000); /* each of its three slices */
+    kit_apply_hold();
     cr_assert_eq(flume_rebuild(flume, "second"), OK);
-    int64_t seq = SEQ_EMPTY;
-    usleep(50000);
-    cr_assert_eq(kit_append_text(flume, "{\"fresh\":1}", false, &seq), OK);
-    cr_assert_eq(kit_wait(flume, KIT_FIRST, seq, KIT_WAIT_MS), OK);
+    kit_apply_await(); /* in the first of its slices */
+    static const struct slice fresh = { "{\"fresh\":1}", 11 };
+    static int64_t seq;
+    static struct flume_append job = { .values = &fresh, .count = 1, .seqs = &seq, .done = ignore_append };
+    cr_assert_eq(flume_append(flume, &job), OK);
+    kit_apply_step(); /* in the second one: what was appended came between them */
+    cr_assert_gt(seq, 0);
+    cr_assert_eq(flume_since(flume, KIT_FIRST), seq);
     cr_assert_lt(flume_since(flume, KIT_SECOND), seq, "the slow view cannot be there yet");
-    kit_apply_waits(0);
+    kit_apply_release();
     cr_assert_eq(kit_wait(flume, KIT_BOTH, seq, KIT_WAIT_MS), OK);
     cr_assert(kit_view_is_true(flume, "second"));
     flume_close(flume);
 }
 
+static bool has_begun(void *ctx)
+{
+    (void)ctx;
+    return kit_applied() > 0;
+}
+
 Test(flume, a_build_that_was_stopped_goes_on)
 {
     fill_disk(0, 70000);
-    kit_apply_waits(100000);
+    kit_apply_waits(300000); /* each of several parts: the end is far when the first was written */
     struct flume *flume = open_it();
-    usleep(250000);
+    cr_assert(kit_until(has_begun, NULL));
     flume_close(flume);
     unsigned before = kit_applied();
     cr_assert_gt(before, 0);

@@ -128,17 +128,29 @@ Test(append_any, closing_syncs_relaxed_appends)
     cr_assert(kit_view_is_true(flume, "first"));
 }
 
-Test(append_any, much_relaxed_is_synced_before_its_time)
+/* How long `len` relaxed bytes take until they are shown. */
+static int64_t relaxed_ms(char *bytes, size_t len)
 {
-    static char big[300 * 1024];
-    memset(big, '1', sizeof big);
-    struct slice value = { big, sizeof big };
+    struct slice value = { bytes, len };
     int64_t seq;
     struct flume_append job = { .values = &value, .count = 1, .relaxed = true, .seqs = &seq };
     int64_t before = flume_now_ms();
     cr_assert_eq(kit_append(flume, &job), OK);
     cr_assert_eq(kit_wait(flume, KIT_FIRST, seq, KIT_WAIT_MS), OK);
-    cr_assert_lt(flume_now_ms() - before, 190);
+    return flume_now_ms() - before;
+}
+
+/* If they waited for the clock none would take less than it; that one of many does is enough on the busiest machine. */
+Test(append_any, much_relaxed_is_synced_before_its_time)
+{
+    static char big[300 * 1024];
+    memset(big, '1', sizeof big);
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < 40 && least >= 190; i++) {
+        int64_t ms = relaxed_ms(big, sizeof big);
+        if (ms < least) least = ms;
+    }
+    cr_assert_lt(least, 190);
 }
 
 struct many {
@@ -166,14 +178,14 @@ static void many_wait(struct many *many)
     (void)pthread_mutex_unlock(&many->lock);
 }
 
-/* Keeps the indexer busy for a moment, so that what is appended meanwhile waits in the queue. */
-static void hold_the_indexer(unsigned us)
+/* Until kit_apply_release what is appended waits in the queue. */
+static void hold_the_indexer(void)
 {
     cr_assert_eq(kit_append_text(flume, "{}", false, NULL), OK);
     cr_assert_eq(kit_wait_head(flume, KIT_BOTH), OK);
-    kit_apply_waits(us);
+    kit_apply_hold();
     cr_assert_eq(flume_rebuild(flume, "second"), OK);
-    usleep(50000);
+    kit_apply_await();
 }
 
 Test(append_any, all_that_wait_share_one_sync)
@@ -183,14 +195,14 @@ Test(append_any, all_that_wait_share_one_sync)
     static int64_t where[N];
     struct many many = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, N, 0 };
     struct slice value = SLICE_LITERAL("{\"n\":1}");
-    hold_the_indexer(300000);
+    hold_the_indexer();
     unsigned syncs = fake_disk_syncs(disk), appends = fake_disk_appends(disk);
     for (size_t i = 0; i < N; i++) {
         jobs[i] =
             (struct flume_append){ .values = &value, .count = 1, .seqs = &where[i], .done = many_done, .ctx = &many };
         cr_assert_eq(flume_append(flume, &jobs[i]), OK);
     }
-    kit_apply_waits(0);
+    kit_apply_release();
     many_wait(&many);
     cr_assert_eq(many.ok, N);
     cr_assert_leq(fake_disk_syncs(disk) - syncs, 2);
@@ -213,7 +225,7 @@ Test(append_any, the_queue_is_bounded)
     memset(text, '1', sizeof text);
     struct slice value = { text, sizeof text };
     struct many many = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
-    hold_the_indexer(300000);
+    hold_the_indexer();
     int err = OK;
     size_t n = 0;
     for (; err == OK && n < N; n++) {
@@ -226,7 +238,7 @@ Test(append_any, the_queue_is_bounded)
     }
     cr_assert_eq(err, ERR_QUEUE);
     cr_assert_lt(n, 12);
-    kit_apply_waits(0);
+    kit_apply_release();
     many_wait(&many);
     cr_assert_eq(many.ok, n - 1);
     for (int i = 0; i < 20; i++) {
