@@ -177,10 +177,10 @@ static void *meddler(void *arg)
 static void *owner(void *arg)
 {
     struct dice dice = dice_of((size_t)(uintptr_t)arg);
-    while (!atomic_load(&stop)) {
+    for (unsigned n = 1; !atomic_load(&stop); n++) {
         char text[64];
         (void)snprintf(text, sizeof text, "{\"n\":%llu}", (unsigned long long)dice_roll(&dice, UINT64_MAX));
-        if (dice_roll(&dice, 400) == 0) fake_disk_replace(disk, dice_roll(&dice, 2) == 0);
+        if (n == 10 || dice_roll(&dice, 400) == 0) fake_disk_replace(disk, dice_roll(&dice, 2) == 0);
         (void)fake_disk_write(disk, text);
         (void)atomic_fetch_add(&appended, 1);
         if (dice_roll(&dice, 8) == 0) usleep(500);

@@ -120,7 +120,7 @@ static void client_waits(struct dice *dice)
     for (uint64_t i = dice_roll(dice, 10); i > 0 && !stop; i--) {
         http_kit_send(fd, dice_roll(dice, 2) == 0 ? "GET /wait/late" HOST "\r\n" : "GET /wait/soon" HOST "\r\n");
         if (dice_roll(dice, 10) == 0) break; /* vanishes */
-        char *answer = http_kit_read(fd, "\"waited\"", 10000);
+        char *answer = http_kit_read(fd, "\"waited\"", HTTP_KIT_MS);
         expect(stop || http_kit_status(answer) == 200, "a wait was not answered", answer);
         free(answer);
         answered++;
@@ -182,7 +182,7 @@ static void round_run(unsigned ms)
     for (size_t i = 0; !early && i < CLIENTS; i++)
         (void)pthread_join(clients[i], NULL);
     listen_stop(kit.listener);
-    http_stop(kit.http, 3000);
+    http_stop(kit.http, HTTP_KIT_MS);
     for (size_t i = 0; early && i < CLIENTS; i++)
         (void)pthread_join(clients[i], NULL);
     expect(kit.server.metrics.connections == 0, "connections are left in the count", "");

@@ -19,7 +19,7 @@
 void http_kit_config(struct http_kit *kit)
 {
     static char door[] = "127.0.0.1:0";
-    *kit = (struct http_kit){ 0 };
+    *kit = (struct http_kit){ .stop_ms = HTTP_KIT_MS };
     kit->config = (struct config){
         .listen = { door },
         .listen_count = 1,
@@ -29,8 +29,8 @@ void http_kit_config(struct http_kit *kit)
         .connections_max = 200,
         .connections_per_address = 100,
         .idle_timeout = 10,
-        .header_timeout = 1,
-        .wait_timeout = 1,
+        .header_timeout = 10,
+        .wait_timeout = 10,
         .query_timeout = 10,
         .stall_timeout = 30,
         .limit_max = 1000,
@@ -55,7 +55,7 @@ void http_kit_start(struct http_kit *kit, const struct api_route *routes)
 void http_kit_stop(struct http_kit *kit)
 {
     listen_stop(kit->listener);
-    http_stop(kit->http, 1000);
+    http_stop(kit->http, kit->stop_ms);
     listen_free(kit->listener);
     access_free(kit->access);
 }
@@ -107,7 +107,7 @@ char *http_kit_ask(const struct http_kit *kit, const char *text)
 {
     int fd = http_kit_connect(kit);
     http_kit_send(fd, text);
-    char *answer = http_kit_read(fd, NULL, 10000);
+    char *answer = http_kit_read(fd, NULL, HTTP_KIT_MS);
     (void)close(fd);
     return answer;
 }

@@ -15,11 +15,14 @@ struct http_kit {
     struct listener *listener;
     struct http *http;
     int port;
+    int64_t stop_ms; /* what http_kit_stop gives those who are under way */
 };
 
 void http_kit_config(struct http_kit *kit);
 void http_kit_start(struct http_kit *kit, const struct api_route *routes);
 void http_kit_stop(struct http_kit *kit);
+
+#define HTTP_KIT_MS 30000 /* for what comes for certain: far longer than it takes */
 
 /* -1 if nobody listens any more; sending to it and reading from it does nothing. */
 int http_kit_connect(const struct http_kit *kit);
