@@ -464,7 +464,7 @@ test('there are enough rows, each with a name of its own', () => {
 })
 
 test('requests', { concurrency: 24 }, async (t) => {
-  const server = await Server.start(t, ['--data', importLines(t, lines), '--body-max', String(BODY_MAX), '--header-timeout', '2', '--idle-timeout', '3'])
+  const server = await Server.start(t, ['--data', importLines(t, lines), '--body-max', String(BODY_MAX), '--header-timeout', '4', '--idle-timeout', '5'])
   const before = await server.get('/status')
   const tests = []
   for (const row of all) {

@@ -417,7 +417,7 @@ test('there are enough cases, each with a name of its own', () => {
 })
 
 test('frames and handshakes', { concurrency: 24 }, async (t) => {
-  server = await Server.start(t, ['--data', importLines(t, lines), '--frame-max', String(FRAME_MAX), '--header-timeout', '2', '--idle-timeout', '3'])
+  server = await Server.start(t, ['--data', importLines(t, lines), '--frame-max', String(FRAME_MAX)])
   const tests = []
   for (const row of cases) tests.push(t.test(row.name, () => check(row)))
   for (const [name, bytes, want, field] of statuses) {

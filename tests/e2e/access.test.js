@@ -341,7 +341,7 @@ test('every answer carries the headers that keep browsers honest', async (t) => 
 })
 
 test('so do those that are given before a library has the connection', async (t) => {
-  const server = await started(t, '--connections-max', '3', '--sockets-max', '1', '--header-timeout', '1', '--target-max', '256')
+  const server = await started(t, '--connections-max', '3', '--sockets-max', '1', '--header-timeout', '2', '--target-max', '256')
   const told = async (text) => {
     const raw = await Raw.connect({ port: server.port })
     await raw.send(text)

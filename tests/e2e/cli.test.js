@@ -278,7 +278,7 @@ test('a reader that leaves early is no error on a socket either', async (t) => {
     cat.child.stdout.destroy()
     let ended
     cat.exited.then((how) => { ended = how })
-    await until(() => ended, 'the end of cat ' + more.join(' '), 5000)
+    await until(() => ended, 'the end of cat ' + more.join(' '))
     assert.deepStrictEqual(ended, { code: 0, signal: null })
     assert.strictEqual(cat.stderr, '')
   }

@@ -60,12 +60,14 @@ test('body-max: a client that never stops sending is cut off', async (t) => {
   const server = await started(t, '--body-max', '4096')
   const client = raw(t, server, 'POST /log HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n')
   const chunk = (1 << 16).toString(16) + '\r\n' + 'x'.repeat(1 << 16) + '\r\n'
+  // what two kernels may hold, many times over
+  const most = 4096
   let sent = 0
-  while (!client.ended && sent < 256) {
+  while (!client.ended && sent < most) {
     sent++
     if (!client.socket.write(chunk)) await until(() => client.ended || !client.socket.writableNeedDrain, 'room to send')
   }
-  assert.ok(client.ended && sent < 256, `${sent} chunks were taken`)
+  assert.ok(client.ended && sent < most, `${sent} chunks were taken`)
   assert.strictEqual((await server.request('/healthz')).status, 200)
 })
 
@@ -339,7 +341,7 @@ test('many connections that come and go leave nothing behind', async (t) => {
 // ---- time
 
 test('header-timeout: a head that does not come in time ends its connection with 408, a silent one ends too', async (t) => {
-  const server = await started(t, '--header-timeout', '1', '--idle-timeout', '30')
+  const server = await started(t, '--header-timeout', '1')
   const slow = ['GET /log?limit=1 HT', 'GET /log HTTP/1.1\r\nHost: localhost\r\nX-Slow: ',
     'GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhl'].map((text) => raw(t, server, text))
   const silent = raw(t, server)
@@ -349,12 +351,12 @@ test('header-timeout: a head that does not come in time ends its connection with
   t.after(() => clearInterval(drip))
   const begun = raw(t, server, HEAD('/healthz'))
   for (const client of slow) {
-    await client.until((c) => c.ended, 'the end', 10000)
+    await client.until((c) => c.ended, 'the end')
     assert.match(client.text, /^HTTP\/1\.1 408 /)
     assert.ok(client.ms >= 900, `${client.ms} ms`)
   }
-  await silent.until((c) => c.ended, 'the end of the silent one', 10000)
-  await dripping.until((c) => c.ended, 'the end of the dripping one', 10000)
+  await silent.until((c) => c.ended, 'the end of the silent one')
+  await dripping.until((c) => c.ended, 'the end of the dripping one')
   assert.match(dripping.text, /^HTTP\/1\.1 408 /)
   // who asked in time stays
   await begun.until(answered, 'the answer')
@@ -367,12 +369,12 @@ test('idle-timeout: a connection without requests ends, one with a stream or a s
   const socket = connect(t, server.ws + '/live?old=false')
   await socket.until((c) => c.synced(), 'sync')
   const idle = raw(t, server, HEAD('/healthz'))
-  await idle.until((c) => c.ended, 'the end', 10000)
+  await idle.until((c) => c.ended, 'the end')
   assert.ok(answered(idle))
-  assert.ok(idle.ms >= 900 && idle.ms < 8000, `${idle.ms} ms`)
+  assert.ok(idle.ms >= 900, `${idle.ms} ms`)
   // a whole round of it more
   const second = raw(t, server, HEAD('/healthz'))
-  await second.until((c) => c.ended, 'the end', 10000)
+  await second.until((c) => c.ended, 'the end')
   assert.strictEqual(stream.ended, false)
   assert.strictEqual(socket.closed, null)
   assert.strictEqual((await server.post('/log', JSON.stringify(records[OLD].value))).status, 201)
@@ -382,7 +384,7 @@ test('idle-timeout: a connection without requests ends, one with a stream or a s
 })
 
 test('wait-timeout: who waits for what does not come is told to try again', async (t) => {
-  for (const [seconds, least, most] of [[0, 0, 3000], [1, 900, 8000]]) {
+  for (const [seconds, least] of [[0, 0], [1, 900]]) { // 10 without the option
     const server = await started(t, '--wait-timeout', String(seconds))
     for (const target of ['/types?after=999999999', '/log?type=post&after=999999999', `/feeds/${records[0].value.author}?after=999999999`]) {
       const began = Date.now()
@@ -390,7 +392,7 @@ test('wait-timeout: who waits for what does not come is told to try again', asyn
       isProblem(res, 503, /not-ready/)
       assert.ok(Number(res.headers['retry-after']) > 0, target)
       const ms = Date.now() - began
-      assert.ok(ms >= least && ms < most, `${target}: ${ms} ms`)
+      assert.ok(ms >= least && ms < 9500, `${target}: ${ms} ms`)
       if (seconds > 0) break
     }
     assert.strictEqual((await server.request('/types')).status, 200)
@@ -407,7 +409,7 @@ test('heartbeat: a quiet stream shows signs of life that are no rows', async (t)
     req.on('error', () => {})
     t.after(() => req.destroy())
   }
-  await until(() => beats.ndjson !== '' && beats.sse.includes('\n:'), () => `signs of life: ${JSON.stringify(beats)}`, 10000)
+  await until(() => beats.ndjson !== '' && beats.sse.includes('\n:'), () => `signs of life: ${JSON.stringify(beats)}`)
   assert.match(beats.ndjson, /^\n+$/)
   assert.match(beats.sse, /^(:[^\n]*\n+|retry: \d+\n+)+$/)
 })
@@ -417,7 +419,7 @@ test('heartbeat: a quiet socket is pinged', async (t) => {
   const client = connect(t, server.ws + '/live?old=false')
   let pings = 0
   client.socket.on('ping', () => pings++)
-  await until(() => pings > 1, () => `pings, there are ${pings}`, 10000)
+  await until(() => pings > 1, () => `pings, there are ${pings}`)
   assert.strictEqual(client.frames.length, 1)
   assert.strictEqual(client.closed, null)
 })
