@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/refusal.h"
 #include "store/err.h"
+
+#define TOLD_MS 2000 /* for reading why one's request has ended */
 
 /* Addresses are counted in chains of a table that has as many heads as there may be connections: short unless
  * somebody forges addresses that collide, and then no longer than the connections that he holds. */
@@ -18,7 +21,7 @@ struct gate_address {
 struct gate_entry {
     struct gate_address *address; /* NULL for a Unix socket */
     uint64_t ticket;              /* 0 = not inside */
-    _Atomic int64_t *waiting_ms;  /* see gate_watch; NULL = nobody waits here */
+    struct gate_times *times;     /* see gate_watch; NULL = nobody waits here */
     bool loopback;
 };
 
@@ -204,31 +207,53 @@ void gate_place_leave(struct gate_place *place)
     place->gate = NULL;
 }
 
-void gate_watch(struct gate *gate, int fd, _Atomic int64_t *waiting_ms)
+void gate_watch(struct gate *gate, int fd, struct gate_times *times)
 {
     if (gate == NULL || fd < 0) return;
     (void)pthread_mutex_lock(&gate->lock);
-    if ((size_t)fd < gate->entry_count && gate->entries[fd].ticket != 0) gate->entries[fd].waiting_ms = waiting_ms;
+    if ((size_t)fd < gate->entry_count && gate->entries[fd].ticket != 0) gate->entries[fd].times = times;
     (void)pthread_mutex_unlock(&gate->lock);
 }
 
-/* Takes the time away, so that nobody is shut down twice. */
-static bool waited_too_long(_Atomic int64_t *waiting_ms, int64_t before_ms)
+bool gate_tell(struct gate_times *times, int fd, int64_t now_ms, const char *problem, const char *detail)
 {
-    if (waiting_ms == NULL) return false;
-    int64_t since = atomic_load(waiting_ms);
-    return since != 0 && since < before_ms && atomic_compare_exchange_strong(waiting_ms, &since, 0);
+    int64_t until = atomic_load(&times->body_until_ms);
+    if (until <= 0 || !atomic_compare_exchange_strong(&times->body_until_ms, &until, -now_ms)) return false;
+    refusal_send(fd, problem, detail);
+    (void)shutdown(fd, SHUT_WR);
+    return true;
 }
 
-void gate_sweep(struct gate *gate, int64_t before_ms)
+bool gate_body_over(struct gate_times *times)
+{
+    int64_t until = atomic_load(&times->body_until_ms);
+    return until >= 0 && atomic_compare_exchange_strong(&times->body_until_ms, &until, 0);
+}
+
+/* Takes the time away, so that nobody is shut down twice. */
+static bool taken_if_before(_Atomic int64_t *time, int64_t since, int64_t before_ms)
+{
+    return since < before_ms && atomic_compare_exchange_strong(time, &since, 0);
+}
+
+static void sweep_one(struct gate_times *times, int fd, int64_t now_ms, int64_t patience_ms)
+{
+    int64_t waiting = atomic_load(&times->waiting_ms), until = atomic_load(&times->body_until_ms);
+    bool late = (waiting != 0 && taken_if_before(&times->waiting_ms, waiting, now_ms - patience_ms)) ||
+                (until < 0 && -until < now_ms - TOLD_MS);
+    if (late)
+        (void)shutdown(fd, SHUT_RDWR);
+    else if (until > 0 && until < now_ms)
+        (void)gate_tell(times, fd, now_ms, "timeout", "the body has not arrived in time");
+}
+
+/* What is inside is open for certain: whoever closes it leaves first, and for that needs the lock. */
+void gate_sweep(struct gate *gate, int64_t now_ms, int64_t patience_ms)
 {
     if (gate == NULL) return;
     (void)pthread_mutex_lock(&gate->lock);
-    for (size_t fd = 0; fd < gate->entry_count; fd++) {
-        if (!waited_too_long(gate->entries[fd].waiting_ms, before_ms)) continue;
-        /* open for certain: whoever closes it leaves first, and for that needs the lock */
-        (void)shutdown((int)fd, SHUT_RDWR);
-    }
+    for (size_t fd = 0; fd < gate->entry_count; fd++)
+        if (gate->entries[fd].times != NULL) sweep_one(gate->entries[fd].times, (int)fd, now_ms, patience_ms);
     (void)pthread_mutex_unlock(&gate->lock);
 }
 

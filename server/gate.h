@@ -34,13 +34,25 @@ struct gate_place {
 struct gate_place gate_place_of(struct gate *gate, int fd); /* while fd is open */
 void gate_place_leave(struct gate_place *place);            /* once; again is fine */
 
-/* Has gate_sweep look at `*waiting_ms` until `fd` leaves: since when the connection waits for its next request to begin, 0 =
- * it does not, or nobody minds. Its owner writes there whenever he likes. */
-void gate_watch(struct gate *gate, int fd, _Atomic int64_t *waiting_ms);
+/* What a connection waits for; its owner writes here whenever he likes. */
+struct gate_times {
+    _Atomic int64_t waiting_ms;    /* since when for its next request to begin; 0 = it does not, or nobody minds */
+    _Atomic int64_t body_until_ms; /* by when for more of a body; 0 = for none, <0 = gate_tell was called then */
+};
 
-/* Shuts down what has waited since before `before_ms`: a head that comes drop by drop is never silent. Its owner sees the
- * end and closes. */
-void gate_sweep(struct gate *gate, int64_t before_ms);
+/* Has gate_sweep look at `times` until `fd` leaves. */
+void gate_watch(struct gate *gate, int fd, struct gate_times *times);
+
+/* Shuts down what has waited for a request for more than `patience_ms`: a head that comes drop by drop is never silent. Whose
+ * body is late is told so (408), and shut down when it has had time to read that. The owner sees the end and closes. */
+void gate_sweep(struct gate *gate, int64_t now_ms, int64_t patience_ms);
+
+/* Ends a request whose body has not ended: the problem is its answer, and the last that is sent. false = gate_tell or gate_body_over
+ * was first. While `fd` is open. */
+bool gate_tell(struct gate_times *times, int fd, int64_t now_ms, const char *problem, const char *detail);
+
+/* The body is there, and the request will be answered. false = gate_tell was first: nothing may be sent any more. */
+bool gate_body_over(struct gate_times *times);
 
 bool gate_loopback(struct gate *gate, int fd); /* false if fd did not enter */
 

@@ -15,6 +15,9 @@
 #define CONNECTION_MEMORY ((size_t)32 << 10)
 #define CONNECTION_MEMORY_REST ((size_t)24 << 10) /* beside the target */
 
+/* A body that stops is told so by gate_sweep after the idle time, before the library closes in silence. */
+#define IDLE_GRACE 2
+
 #define ENDING_MS 500 /* for what is still running when the time is over */
 
 static void time_after(int64_t ms, struct timespec *ret_time)
@@ -60,8 +63,8 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
         *state = owner = calloc(1, sizeof *owner);
         if (owner == NULL) return; /* its requests are refused */
         owner->loopback = gate_loopback(gate, fd);
-        atomic_store(&owner->waiting_ms, flume_now_ms());
-        gate_watch(gate, fd, &owner->waiting_ms);
+        atomic_store(&owner->times.waiting_ms, flume_now_ms());
+        gate_watch(gate, fd, &owner->times);
         return;
     }
     gate_leave(gate, fd);
@@ -87,7 +90,7 @@ static int daemon_start(struct http *http)
                                     exchange_over, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
                                     MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CONNECTION_LIMIT,
                                     (unsigned)(config->connections_max + config->http_threads),
-                                    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_timeout,
+                                    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_timeout + IDLE_GRACE,
                                     MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     return http->daemon != NULL ? OK : err_set(ERR_IO, "the HTTP library does not start");
 }
@@ -104,7 +107,7 @@ static void *beat_run(void *cls)
         (void)pthread_cond_timedwait(&http->changed, &http->lock, &until);
         stream_resume(http, http->server->config->heartbeat * 1000);
         const struct config *config = http->server->config;
-        gate_sweep(http->server->gate, flume_now_ms() - (config->idle_timeout + config->header_timeout) * 1000);
+        gate_sweep(http->server->gate, flume_now_ms(), (config->idle_timeout + config->header_timeout) * 1000);
     }
     (void)pthread_mutex_unlock(&http->lock);
     return NULL;

@@ -185,7 +185,7 @@ void exchange_over(void *cls, struct MHD_Connection *connection, void **state, e
     struct exchange *exchange = *state;
     struct http_connection *owner = connection_of(connection);
     (void)why;
-    if (owner != NULL) atomic_store(&owner->waiting_ms, flume_now_ms());
+    if (owner != NULL) atomic_store(&owner->times.waiting_ms, flume_now_ms());
     if (exchange == NULL) return;
     *state = NULL;
     if (owner != NULL) owner->open = NULL;
@@ -378,11 +378,22 @@ static bool head_body(struct exchange *exchange)
     return true;
 }
 
+/* A body must not be silent for longer than the idle time. One that comes drop by drop never is: beyond that time it has to
+ * bring a byte every millisecond on average. */
+static void body_awaited(struct exchange *exchange, int64_t now_ms)
+{
+    int64_t idle = exchange->http->server->config->idle_timeout * 1000, silent = now_ms + idle;
+    int64_t slow = exchange->req.arrived_ms + idle + (int64_t)exchange->received;
+    _Atomic int64_t *until = &exchange->owner->times.body_until_ms;
+    int64_t before = atomic_load(until);
+    if (before >= 0) (void)atomic_compare_exchange_strong(until, &before, slow < silent ? slow : silent);
+}
+
 /* Judges the head. An answer is queued now only if nothing may be read after it. */
 static enum MHD_Result exchange_begin(struct exchange *exchange, const char *method, const char *version)
 {
     exchange->begun = true;
-    atomic_store(&exchange->owner->waiting_ms, 0);
+    atomic_store(&exchange->owner->times.waiting_ms, 0);
     exchange->fields.old = strcmp(version, "HTTP/1.0") == 0;
     /* what follows a CONNECT is no request to those who think that it opened a tunnel */
     exchange->close = strcmp(method, "CONNECT") == 0;
@@ -390,22 +401,28 @@ static enum MHD_Result exchange_begin(struct exchange *exchange, const char *met
     (void)MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, field_take, exchange);
     target_cut(exchange);
     (void)(head_framing(exchange) && head_target(exchange) && head_access(exchange) && head_body(exchange));
-    return exchange->refused && exchange->close ? exchange_answer(exchange) : MHD_YES;
+    if (exchange->refused && exchange->close) return exchange_answer(exchange);
+    body_awaited(exchange, exchange->req.arrived_ms);
+    return MHD_YES;
 }
 
-/* A body that comes drop by drop never is silent long enough to be idle: beyond that time it has to bring a byte every
- * millisecond on average. */
-static bool body_slow(const struct exchange *exchange)
+/* Nobody reads on for ever: who has still not ended is told now, and cut a while after it. */
+static enum MHD_Result body_endless(struct exchange *exchange, uint64_t over)
 {
-    int64_t patience = exchange->http->server->config->idle_timeout * 1000;
-    return flume_now_ms() - exchange->req.arrived_ms > patience + (int64_t)exchange->received;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info == NULL || over > 2 * DISCARD_MAX) return MHD_NO;
+    (void)gate_tell(&exchange->owner->times, info->connect_fd, flume_now_ms(), "too-large",
+                    "the body does not end: send less at once");
+    return MHD_YES;
 }
 
 static enum MHD_Result body_take(struct exchange *exchange, const char *data, size_t len)
 {
     uint64_t max = (uint64_t)exchange->http->server->config->body_max;
     exchange->received += len;
-    if (exchange->received > max + DISCARD_MAX || body_slow(exchange)) return MHD_NO;
+    if (exchange->received > max + DISCARD_MAX) return body_endless(exchange, exchange->received - max);
+    body_awaited(exchange, flume_now_ms());
     if (exchange->refused || exchange->req.method != API_POST) return MHD_YES;
     if (exchange->received > max) {
         buf_free(&exchange->body);
@@ -508,6 +525,7 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, cons
         *upload_len = 0;
         return body_take(exchange, upload, len);
     }
+    if (!gate_body_over(&exchange->owner->times)) return MHD_NO;
     if (!exchange->refused) {
         exchange->req.body = (struct slice){ exchange->body.data, exchange->body.len };
         if (handler_run(exchange)) return MHD_YES;

@@ -12,6 +12,7 @@
 
 #include "server/access.h"
 #include "server/api.h"
+#include "server/gate.h"
 
 struct exchange;
 
@@ -28,8 +29,8 @@ struct ready;
  * a handler was called: a request that the library refuses itself is found again here. */
 struct http_connection {
     struct exchange *open;
-    _Atomic int64_t waiting_ms; /* see gate_watch */
-    bool loopback;              /* which door it came through: gate.h */
+    struct gate_times times; /* see gate_watch */
+    bool loopback;           /* which door it came through: gate.h */
 };
 
 struct http {

@@ -147,8 +147,10 @@ const attacks = {
     } finally {
       clearInterval(drip)
     }
+    const told = raws.filter((raw) => status(raw) === 408).length
+    assert.ok(told >= raws.length * 0.9, `${told} of ${raws.length} were told 408`)
     closeAll(raws)
-    return `${raws.length} connections`
+    return `${raws.length} connections, ${told} answered 408`
   },
 
   'sockets that say nothing': async (server) => {

@@ -27,7 +27,7 @@ function isProblem(res, status, type) {
 // A connection of its own that says what it is told to: { text, ended, ms() }.
 function raw(t, server, text = '', options = {}) {
   const began = Date.now()
-  const client = { text: '', ended: false, error: null, socket: net.connect({ port: server.port, host: '127.0.0.1', ...options }) }
+  const client = { began, text: '', ended: false, error: null, socket: net.connect({ port: server.port, host: '127.0.0.1', ...options }) }
   client.socket.setEncoding('utf8')
   client.socket.on('data', (data) => { client.text += data })
   client.socket.on('error', (err) => { client.error = err })
@@ -68,6 +68,7 @@ test('body-max: a client that never stops sending is cut off', async (t) => {
     if (!client.socket.write(chunk)) await until(() => client.ended || !client.socket.writableNeedDrain, 'room to send')
   }
   assert.ok(client.ended && sent < most, `${sent} chunks were taken`)
+  assert.match(client.text, /^HTTP\/1\.1 413 /)
   assert.strictEqual((await server.request('/healthz')).status, 200)
 })
 
@@ -361,6 +362,28 @@ test('header-timeout: a head that does not come in time ends its connection with
   // who asked in time stays
   await begun.until(answered, 'the answer')
   assert.ok(!begun.ended)
+})
+
+test('idle-timeout: a body that stops or drips is told 408; one that goes on slowly is taken', async (t) => {
+  const server = await started(t, '--idle-timeout', '3', '--accept', 'any')
+  const post = (fields) => `POST /log HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${fields}\r\n\r\n`
+  const late = [post('Content-Length: 100') + '{', post('Content-Length: 100'), post('Transfer-Encoding: chunked') + '1\r\n{\r\n', post('Content-Length: 90000') + '{'].map((text) => raw(t, server, text))
+  const slow = raw(t, server, post('Content-Length: 40000'))
+  const dripping = late.at(-1)
+  const drip = setInterval(() => dripping.ended || dripping.socket.write(' '), 50)
+  let body = '"' + 'x'.repeat(39998) + '"'
+  // for longer than the idle time, and more than a byte a millisecond
+  const pour = setInterval(() => { slow.socket.write(body.slice(0, 1000)); if ((body = body.slice(1000)) === '') clearInterval(pour) }, 100)
+  t.after(() => { clearInterval(drip); clearInterval(pour) })
+  for (const client of late) {
+    await client.until((c) => c.ended, 'the end')
+    assert.match(client.text, /^HTTP\/1\.1 408 [^]*"\/problems\/timeout"/)
+    assert.strictEqual(client.text.split('HTTP/1.1 ').length, 2)
+    assert.ok(client.ms >= 2900, `${client.ms} ms`)
+  }
+  await slow.until((c) => c.text.startsWith('HTTP/1.1 201'), 'the answer to the slow one')
+  assert.ok(Date.now() - slow.began > 3000)
+  assert.strictEqual((await server.get('/log?limit=1000')).messages.length, OLD + 1)
 })
 
 test('idle-timeout: a connection without requests ends, one with a stream or a socket on it does not', async (t) => {

@@ -392,19 +392,19 @@ Test(gate, sweeps_out_only_what_waits_too_long)
     cr_assert_eq(gate_open(&limits, &metrics, &gate), OK);
     cr_assert(enter4(gate, late[0], "10.0.0.1") == OK && enter4(gate, early[0], "10.0.0.1") == OK &&
               enter4(gate, busy[0], "10.0.0.1") == OK);
-    _Atomic int64_t since_late = 100, since_early = 200, since_busy = 100, since_stranger = 1;
-    gate_watch(gate, late[0], &since_late);
-    gate_watch(gate, early[0], &since_early);
-    gate_watch(gate, busy[0], &since_busy);
-    gate_watch(gate, 12345, &since_stranger);
-    since_busy = 0;
-    gate_sweep(gate, 100);
+    struct gate_times of_late = { 100, 0 }, of_early = { 200, 0 }, of_busy = { 100, 0 }, of_stranger = { 1, 0 };
+    gate_watch(gate, late[0], &of_late);
+    gate_watch(gate, early[0], &of_early);
+    gate_watch(gate, busy[0], &of_busy);
+    gate_watch(gate, 12345, &of_stranger);
+    of_busy.waiting_ms = 0;
+    gate_sweep(gate, 1100, 1000);
     cr_expect(open_still(late[1]));
-    gate_sweep(gate, 101);
+    gate_sweep(gate, 1101, 1000);
     cr_expect(!open_still(late[1]) && open_still(early[1]) && open_still(busy[1]));
-    cr_expect(since_late == 0 && since_stranger == 1);
+    cr_expect(of_late.waiting_ms == 0 && of_stranger.waiting_ms == 1);
     gate_leave(gate, early[0]);
-    gate_sweep(gate, 300);
+    gate_sweep(gate, 1300, 1000);
     cr_expect(open_still(early[1]), "who has left is nobody's business");
     cr_expect_eq(metrics.connections, 2);
     gate_free(gate);
@@ -413,6 +413,60 @@ Test(gate, sweeps_out_only_what_waits_too_long)
         (void)close(early[i]);
         (void)close(busy[i]);
     }
+}
+
+/* What was told: the status, 0 = nothing. `end`: and then nothing more comes. */
+static int told(int fd, bool *ret_end)
+{
+    char text[4096] = "", byte;
+    ssize_t got = recv(fd, text, sizeof text - 1, MSG_DONTWAIT);
+    *ret_end = recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+    return got > 12 ? (int)strtol(text + 9, NULL, 10) : 0;
+}
+
+Test(gate, tells_whose_body_is_late_and_lets_him_read_it)
+{
+    struct metrics metrics = { 0 };
+    struct gate *gate = NULL;
+    const struct config limits = { .connections_max = 5, .connections_per_address = 5 };
+    int pair[2];
+    bool end;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    cr_assert_eq(gate_open(&limits, &metrics, &gate), OK);
+    cr_assert_eq(enter4(gate, pair[0], "10.0.0.1"), OK);
+    struct gate_times times = { 0, 5000 };
+    gate_watch(gate, pair[0], &times);
+    gate_sweep(gate, 5000, 1000);
+    cr_expect(told(pair[1], &end) == 0 && !end);
+    gate_sweep(gate, 5001, 1000);
+    cr_expect_eq(told(pair[1], &end), 408);
+    cr_expect(end, "nothing follows");
+    cr_expect_not(gate_body_over(&times), "an answer would be a second one");
+    cr_expect_not(gate_tell(&times, pair[0], 5002, "too-large", "too late"));
+    /* what he still sends is read, for a while */
+    cr_expect_eq(send(pair[1], "x", 1, MSG_NOSIGNAL), 1);
+    gate_sweep(gate, 7001, 1000);
+    cr_expect_eq(send(pair[1], "x", 1, MSG_NOSIGNAL), 1);
+    gate_sweep(gate, 7002, 1000);
+    cr_expect_eq(send(pair[1], "x", 1, MSG_NOSIGNAL), -1);
+    gate_free(gate);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+
+Test(gate, a_body_that_is_there_is_not_late)
+{
+    struct gate_times times = { 0, 5000 };
+    int pair[2];
+    bool end;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    cr_expect(gate_body_over(&times));
+    cr_expect_eq(times.body_until_ms, 0);
+    cr_expect_not(gate_tell(&times, pair[0], 9000, "timeout", "too late"));
+    cr_expect(told(pair[1], &end) == 0 && !end);
+    cr_expect(gate_body_over(&times), "that there is none is fine");
+    (void)close(pair[0]);
+    (void)close(pair[1]);
 }
 
 /* ---- the handshake ---- */
