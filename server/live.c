@@ -385,6 +385,7 @@ int live_next(struct live *live, struct buf *out)
         bool over;
         int got = live_sub_next(*place, out, &over);
         if (got == 0) continue;
+        if (got == LIVE_LATER) return got;
         if (got < 0) {
             out->len = start;
             out->err = OK;

@@ -22,7 +22,7 @@ int live_text(struct live *live, const char *text, size_t len);
 /* The head or a view moved. true = live_next may have something, false = all subscriptions know what there is. */
 bool live_wake(struct live *live);
 
-/* 1 = one frame appended to `out`; 0 = nothing now; <0 error. Subscriptions take turns. Frames: RECORD for the subscription without an id,
+/* 1 = one frame appended to `out`; 0 = nothing now; LIVE_LATER; <0 error. Subscriptions take turns. Frames: RECORD for the subscription without an id,
  * {"id":"a",RECORD…} for the others; {"sync":true,"since":N} (with "id") once, between old and live; {"id":"a","closed":true}; {"id":"a","error":PROBLEM}.
  * A subscription ends with "closed", or with an "error" of its own. */
 int live_next(struct live *live, struct buf *out);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PART_MS 10 /* of a look for the next row; a thousandth of --query-timeout if that is less */
+
 /* Everything up to `head` is old. Without `live` the range ends there, but the rows stay open until views that are behind have got there. */
 static int sub_open_rows(struct live_sub *sub, struct server *server, struct filter_params *params)
 {
@@ -24,12 +26,14 @@ int live_sub_new(struct server *server, struct filter_params *params, bool publi
     if (sub == NULL) return err_set(ERR_NOMEM, "no memory for a subscription");
     sub->head = head;
     sub->live = params->live;
+    sub->part_ms = server->config->query_timeout < PART_MS ? server->config->query_timeout : PART_MS;
     sub->reverse = params->range.reverse;
     err = sub_open_rows(sub, server, params);
     if (err != OK) {
         free(sub);
         return err;
     }
+    rows_log_patience(sub->rows, sub->part_ms);
     *ret_sub = sub;
     return OK;
 }
@@ -120,7 +124,14 @@ bool live_sub_wake(struct live_sub *sub)
     return true;
 }
 
-int live_sub_next(struct live_sub *sub, struct buf *out, bool *ret_over)
+/* The answer to a look that was not over in its time. */
+static int sub_looks_on(struct live_sub *sub)
+{
+    sub->looked_ms += sub->part_ms;
+    return sub->looked_ms < sub->rows->server->config->query_timeout * 1000 ? LIVE_LATER : ERR_SLOW;
+}
+
+static int sub_next(struct live_sub *sub, struct buf *out, bool *ret_over)
 {
     *ret_over = false;
     struct flume *flume = sub->rows->server->flume;
@@ -148,4 +159,12 @@ int live_sub_next(struct live_sub *sub, struct buf *out, bool *ret_over)
         sub->idle_log = log;
         return 0;
     }
+}
+
+int live_sub_next(struct live_sub *sub, struct buf *out, bool *ret_over)
+{
+    int got = sub_next(sub, out, ret_over);
+    if (got == ERR_SLOW) return sub_looks_on(sub);
+    sub->looked_ms = 0;
+    return got;
 }

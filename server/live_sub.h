@@ -15,6 +15,10 @@ struct live_sub {
     bool reverse;
     bool synced; /* the sync frame was given */
 
+    /* A look for the next row that takes long is made in parts, with other clients in between. */
+    int64_t part_ms;
+    int64_t looked_ms; /* in the parts so far */
+
     /* Nothing to give as long as the views know no more, and the log is the same, as when it was looked for. */
     bool idle;
     int64_t idle_since;
@@ -38,7 +42,9 @@ void live_sub_go(struct live_sub *sub, const struct live_place *place);
 /* Is there perhaps something to give again? */
 bool live_sub_wake(struct live_sub *sub);
 
-/* 1 = one frame appended, 0 = nothing now (idle is set), <0 = it failed. *ret_over: this frame was its last. */
+#define LIVE_LATER 2 /* no frame yet: it has to be asked again, after others had their turn */
+
+/* 1 = one frame appended, 0 = nothing now (idle is set), LIVE_LATER, <0 = it failed. *ret_over: this frame was its last. */
 int live_sub_next(struct live_sub *sub, struct buf *out, bool *ret_over);
 
 #endif

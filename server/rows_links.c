@@ -145,7 +145,7 @@ static int links_open_source(struct rows_links *self, const struct filter *filte
     int64_t limit = bounded.limit;
     size_t batch = limit >= 0 && limit < SEQ_SOURCE_BATCH ? (size_t)limit + 1 : 0;
     int err = seq_source_open(&self->source, self->rows.server->flume, filter, &bounded, batch);
-    if (err == OK) seq_source_patience(&self->source, self->rows.server->config->query_timeout);
+    if (err == OK) seq_source_patience(&self->source, self->rows.server->config->query_timeout * 1000);
     return err;
 }
 

@@ -43,6 +43,11 @@ int rows_log_peek(struct rows *rows, int64_t *ret_seq)
     return got;
 }
 
+void rows_log_patience(struct rows *rows, int64_t ms)
+{
+    seq_source_patience(&rows_log_of(rows)->source, ms);
+}
+
 bool rows_log_place(const struct rows *rows, struct rows_log_place *ret_place)
 {
     const struct rows_log *self = (const struct rows_log *)rows;
@@ -120,7 +125,7 @@ int rows_log_open_params(struct server *server, const struct filter_params *para
         free(self);
         return err;
     }
-    seq_source_patience(&self->source, server->config->query_timeout);
+    seq_source_patience(&self->source, server->config->query_timeout * 1000);
     self->ends = page_ends_of(params);
     self->rows = (struct rows){
         .ops = &rows_log_ops,

@@ -9,6 +9,7 @@ int rows_log_open_params(struct server *server, const struct filter_params *para
 
 /* 1 = *ret_seq is the seq of the row that comes next (it is not taken), 0 = none now, <0 error. */
 int rows_log_peek(struct rows *rows, int64_t *ret_seq);
+void rows_log_patience(struct rows *rows, int64_t ms); /* seq_source_patience; --query-timeout by itself */
 
 /* A walk up the whole log without a filter or an end: where it stands says all about the rows that it will give. */
 struct rows_log_place {
@@ -42,8 +43,8 @@ struct seq_source {
 int seq_source_open(struct seq_source *source, struct flume *flume, const struct filter *filter,
                     const struct filter_params *params, size_t batch);
 void seq_source_close(struct seq_source *source); /* zeroed is fine */
-/* How long one look for the next seqs may take (ERR_SLOW). */
-void seq_source_patience(struct seq_source *source, int64_t seconds);
+/* How long one look for the next seqs may take (ERR_SLOW); the next look goes on from where it came to. */
+void seq_source_patience(struct seq_source *source, int64_t ms);
 /* 1 = *ret_seq, 0 = none now, <0 error. Looking does not take it; seq_source_take does. */
 int seq_source_peek(struct seq_source *source, struct flume *flume, int64_t *ret_seq);
 void seq_source_take(struct seq_source *source);

@@ -46,9 +46,9 @@ void seq_source_close(struct seq_source *source)
     source->queue = NULL;
 }
 
-void seq_source_patience(struct seq_source *source, int64_t seconds)
+void seq_source_patience(struct seq_source *source, int64_t ms)
 {
-    if (source->queue != NULL) source->queue->query.patience_ms = seconds * 1000;
+    if (source->queue != NULL) source->queue->query.patience_ms = ms;
 }
 
 static bool source_wanted(const struct seq_source *source, int64_t seq)

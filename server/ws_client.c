@@ -153,8 +153,8 @@ static int turn_make(struct ws_turn *turn, struct live *live)
         if (got == 1 && ws_frame_end(out, mark) != OK) got = out->err;
         if (got != 1) ws_frame_drop(out, mark);
         if (got < 0) return got;
-        turn->more = got == 1;
-        if (got == 0) break;
+        turn->more = got != 0;
+        if (got != 1) break;
         turn->frames++;
     }
     return OK;

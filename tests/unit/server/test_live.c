@@ -191,6 +191,84 @@ Test(live, several_subscriptions_take_turns)
     silence();
 }
 
+#define IN_TURNS 40000
+
+/* Two authors in turns, the first of whom never votes but in his very last record. His id in a URL. */
+static const char *post_in_turns(void)
+{
+    static char id[REF_TEXT_MAX * 3];
+    struct kit_author authors[2];
+    char texts[2][REF_TEXT_MAX + 1] = { 0 };
+    struct buf body;
+    for (uint8_t i = 0; i < 2; i++) {
+        kit_author_make(&authors[i], i + 1);
+        (void)ref_print(&authors[i].id, texts[i]);
+    }
+    buf_init(&body, (size_t)64 << 20);
+    for (int i = 0; i < IN_TURNS; i++)
+        (void)buf_printf(&body, "{\"key\":\"k\",\"value\":{\"author\":\"%s\",\"content\":{\"type\":\"%s\"}}}\n",
+                         texts[i % 2], i % 2 == 1 || i == IN_TURNS - 2 ? "vote" : "post");
+    (void)buf_putc(&body, '\0');
+    cr_assert_eq(body.err, OK);
+    kit.config.batch_max = IN_TURNS;
+    struct api_told told;
+    const struct api_ask ask = {
+        .method = API_POST, .target = "/log", .content_type = "application/x-ndjson", .body = body.data
+    };
+    api_kit_ask(&kit, &ask, &told);
+    cr_assert_eq(told.status, 201, "%s", told.body);
+    api_told_free(&told);
+    buf_free(&body);
+    cr_assert_eq(kit_wait_head(kit.flume, VIEW_MASK(feeds) | VIEW_MASK(types)), OK);
+    for (size_t i = 0, at = 0; texts[0][i] != '\0'; i++)
+        at += (size_t)snprintf(id + at, sizeof id - at, strchr("+/@=", texts[0][i]) ? "%%%02X" : "%c", texts[0][i]);
+    return id;
+}
+
+/* Asked until there is a frame, or nothing. How often it said: later. */
+static int laters(struct buf *out, int *ret_got)
+{
+    int count = 0;
+    while ((*ret_got = live_next(live, out)) == LIVE_LATER)
+        count++;
+    return count;
+}
+
+Test(live, a_long_look_is_made_in_parts)
+{
+    char target[400];
+    struct buf out;
+    int got;
+    buf_init(&out, 4096);
+    kit.config.query_timeout = 1; /* parts of a millisecond */
+    (void)snprintf(target, sizeof target, "/live?type=vote&author=%s", post_in_turns());
+    connect_to(target);
+    cr_assert_gt(laters(&out, &got), 0, "everybody waits for one client");
+    cr_assert_eq(got, 1, "%d: %s", got, err_detail(got));
+    (void)buf_putc(&out, '\0');
+    cr_assert_not_null(strstr(out.data, "\"type\":\"vote\""), "%s", out.data);
+    frame_with("\"sync\":true");
+    silence();
+    buf_free(&out);
+}
+
+Test(live, a_look_that_never_ends_is_given_up_in_all)
+{
+    char target[400];
+    struct buf out;
+    int got;
+    buf_init(&out, 4096);
+    kit.config.query_timeout = 0;
+    (void)snprintf(target, sizeof target, "/live?type=vote&author=%s", post_in_turns());
+    connect_to(target);
+    cr_assert_eq(laters(&out, &got), 0);
+    cr_assert_eq(got, 1);
+    (void)buf_putc(&out, '\0');
+    cr_assert_not_null(strstr(out.data, "/problems/query-timeout"), "%s", out.data);
+    silence();
+    buf_free(&out);
+}
+
 static struct live *another(const char *target)
 {
     struct live *other = NULL;
