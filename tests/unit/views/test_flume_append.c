@@ -253,6 +253,47 @@ Test(append_any, the_queue_is_bounded)
     cr_assert_eq(kit_append(flume, &job), ERR_LIMIT);
 }
 
+#define VALUE_COST 64 /* what each value counts beside its bytes */
+
+/* One job that counts for `cost` bytes, and waits. */
+static int append_bytes(struct flume_append *job, struct slice *value, int64_t *seq, struct many *many, size_t cost)
+{
+    static char bytes[10000];
+    memset(bytes, '1', sizeof bytes);
+    *value = (struct slice){ bytes, cost - VALUE_COST };
+    *job = (struct flume_append){ .values = value, .count = 1, .seqs = seq, .done = many_done, .ctx = many };
+    return flume_append(flume, job);
+}
+
+Test(append_any, the_queue_takes_what_fits_to_the_byte)
+{
+    enum { MAX = 10000, FIRST = 6000 };
+    flume_close(flume);
+    options.append_queue_max = MAX;
+    flume = kit_open(&options);
+    struct flume_append jobs[2], over;
+    struct slice values[2], large;
+    int64_t where[2], nowhere;
+    struct many many = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 2, 0 };
+    hold_the_indexer();
+    cr_assert_eq(append_bytes(&jobs[0], &values[0], &where[0], &many, FIRST), OK);
+    cr_assert_eq(append_bytes(&over, &large, &nowhere, &many, MAX - FIRST + 1), ERR_QUEUE, "one byte past it");
+    cr_assert_eq(append_bytes(&jobs[1], &values[1], &where[1], &many, MAX - FIRST), OK, "at it");
+    cr_assert_eq(append_bytes(&over, &large, &nowhere, &many, VALUE_COST + 1), ERR_QUEUE, "full");
+    kit_apply_release();
+    many_wait(&many);
+    cr_assert_eq(many.ok, 2);
+    /* alone: as much as fits at all is taken, more never is */
+    many = (struct many){ PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1, 0 };
+    cr_assert_eq(append_bytes(&jobs[0], &values[0], &where[0], &many, MAX), OK);
+    many_wait(&many);
+    cr_assert_eq(many.ok, 1);
+    struct slice parts[2] = { { "1", 1 }, values[0] };
+    int64_t part_seqs[2];
+    over = (struct flume_append){ .values = parts, .count = 2, .seqs = part_seqs };
+    cr_assert_eq(kit_append(flume, &over), ERR_LIMIT);
+}
+
 Test(append_any, a_bad_value_takes_its_job_with_it_and_no_other)
 {
     static const char zeros[5];
