@@ -473,6 +473,7 @@ static int writer_take_run(struct list_writer *writer, uint32_t run, struct list
         if (err != OK) break;
         writer->term = &term;
         err = writer_take(writer, run_join(run, 0), 0, &entries, &count);
+        writer->term = NULL; /* it is of this turn alone */
         if (err == OK && count == 0)
             err = err_set(ERR_CORRUPT, "a run of the views holds a damaged list; rebuild the views");
         for (size_t i = 0; i < count && err == OK; i++)

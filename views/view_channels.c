@@ -95,7 +95,7 @@ int channels_get(const struct flume_read *read, struct slice asked, struct buf *
 {
     struct term term;
     struct list_iter *iter;
-    struct list_entry newest;
+    struct list_entry newest = { .at = 0 };
     struct channel_count count = { .seq = SEQ_EMPTY };
     kv_table table = 0;
     bool negate;
