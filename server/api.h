@@ -19,6 +19,7 @@
 
 struct access;
 struct gate;
+struct keys;
 struct plain;
 struct api_route;
 
@@ -27,8 +28,9 @@ struct server {
     struct flume *flume;
     const struct access *access; /* access.h */
     struct metrics metrics;
-    bool owned;         /* appends are possible: the log is ours */
-    int64_t started_ms; /* CLOCK_MONOTONIC */
+    const struct keys *keys; /* store/keys.h: whose server this is; NULL without --secret */
+    bool owned;              /* appends are possible: the log is ours */
+    int64_t started_ms;      /* CLOCK_MONOTONIC */
     _Atomic bool stopping;
     const struct api_route *routes; /* NULL = api_routes; tests give others */
     struct plain *plain;            /* plain.h: what is known of records; may be NULL */

@@ -24,6 +24,7 @@
 #include "server/wake.h"
 #include "server/ws.h"
 #include "store/err.h"
+#include "store/keys.h"
 
 /* All of the drain fits in DRAIN_S: sockets and requests get their shares, the rest is for flushing. */
 #define DRAIN_S 5
@@ -38,6 +39,7 @@ struct serve {
     struct cli_source source;
     struct wake wake;
     struct server server;
+    struct keys *keys;
     struct access *access;
     struct listener *listener;
     struct http *http;
@@ -235,6 +237,7 @@ static void stop_all(struct serve *serve)
     plain_free(serve->server.plain);
     listen_free(serve->listener);
     access_free(serve->access);
+    keys_free(serve->keys);
     cli_source_free(&serve->source);
 }
 
@@ -278,7 +281,9 @@ static int run(const struct serve *serve)
 static int start(struct serve *serve)
 {
     raise_descriptor_limit(&serve->config);
-    int err = open_flume(serve);
+    int err = serve->config.secret != NULL ? keys_open(serve->config.secret, &serve->keys) : OK;
+    serve->server.keys = serve->keys;
+    if (err == OK) err = open_flume(serve);
     if (err != OK) return err;
     err = open_doors(serve);
     if (err != OK) return err;

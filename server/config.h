@@ -27,6 +27,7 @@ struct config {
     char *port_file;
     char *token_file; /* one token a line; needed for every request if given */
     bool public_read; /* --public: anybody may read public messages, nothing else */
+    char *secret;     /* the owner's secret file (store/keys.h) */
     char *allow_host[CONFIG_NAMES_MAX];
     size_t allow_host_count;
     char *allow_origin[CONFIG_NAMES_MAX];

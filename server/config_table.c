@@ -52,6 +52,8 @@ const struct config_option config_table[] = {
            "the port's number is written here once the server answers") },
     { TEXT("token-file", CONFIG_SERVE, token_file, "FILE", "one token a line; every request then needs one") },
     { FLAG("public", CONFIG_SERVE, public_read, "anybody may read public messages, nothing else") },
+    { TEXT("secret", CONFIG_SERVE, secret, "FILE",
+           "the owner's secret, as in ~/.ssb/secret; only he may read the file") },
     { .name = "allow-host",
       .commands = CONFIG_SERVE,
       LIST_AT(allow_host, CONFIG_NAMES_MAX),
