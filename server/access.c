@@ -27,7 +27,10 @@ struct token {
 static const struct {
     const char *name;
     unsigned scope;
-} scope_names[] = { { "read", API_SCOPE_READ }, { "append", API_SCOPE_APPEND } };
+} scope_names[] = { { "read", API_SCOPE_READ },
+                    { "append", API_SCOPE_APPEND },
+                    { "private", API_SCOPE_READ | API_SCOPE_PRIVATE },
+                    { "publish", API_SCOPE_PUBLISH } };
 
 struct access {
     const struct config *config;
@@ -77,8 +80,11 @@ static int token_scopes(const char *path, size_t line_number, struct slice rest,
     while (word_cut(&rest, &word)) {
         unsigned scope = scope_named(word);
         if (scope == 0)
-            return err_set(ERR_ARG, "%s:%zu: behind the token its scopes may stand: read, append; that is neither",
-                           path, line_number);
+            return err_set(
+                ERR_ARG,
+                "%s:%zu: behind the token its scopes may stand: read, append, private, publish; that is none "
+                "of them",
+                path, line_number);
         scopes |= scope;
     }
     *ret_scopes = scopes == 0 ? API_SCOPES_BOTH : scopes;
@@ -354,21 +360,29 @@ static void refuse(struct access_grant *grant, const char *problem, const char *
     *grant = (struct access_grant){ .public_only = true, .cors = grant->cors, .problem = problem, .detail = detail };
 }
 
+#define SHORT_OF(what, scope) \
+    "this token may not " what ": its line in the server's token file would have to name the scope " scope
+
 static void refuse_scope(struct access_grant *grant, unsigned missing)
 {
-    refuse(grant, "forbidden",
-           (missing & API_SCOPE_APPEND) != 0
-               ? "this token may not append: its line in the server's token file would have to name the scope append"
-               : "this token may not read: its line in the server's token file would have to name the scope read");
+    const char *detail = (missing & API_SCOPE_PUBLISH) != 0   ? SHORT_OF("publish", "publish")
+                         : (missing & API_SCOPE_PRIVATE) != 0 ? SHORT_OF("see what is private", "private")
+                         : (missing & API_SCOPE_APPEND) != 0  ? SHORT_OF("append", "append")
+                                                              : SHORT_OF("read", "read");
+    refuse(grant, "forbidden", detail);
     grant->short_token = true;
 }
 
-static void refuse_nobody(const struct config *config, struct access_grant *grant)
+static void refuse_nobody(const struct config *config, unsigned missing, struct access_grant *grant)
 {
     if (config->public_read && config->token_file == NULL)
         refuse(grant, "forbidden",
                "anybody may read what is public here, and do nothing else: more needs a token, and this server was "
                "started without --token-file");
+    else if (config->token_file == NULL && (missing & ~API_SCOPES_BOTH) != 0)
+        refuse(grant, "forbidden",
+               "that needs a token whose line names the scope private or publish, and this server was started without "
+               "--token-file");
     else
         refuse(grant, "token-needed", "send a token of the server's token file: Authorization: Bearer TOKEN");
 }
@@ -386,6 +400,8 @@ static void grant_by_token(const struct access *access, const struct access_requ
     grant->public_only = (scopes & API_SCOPE_READ) == 0;
     if (config->public_read) scopes |= API_SCOPE_READ;
     grant->may_append = (scopes & API_SCOPE_APPEND) != 0;
+    grant->may_private = (scopes & API_SCOPE_PRIVATE) != 0;
+    grant->may_publish = (scopes & API_SCOPE_PUBLISH) != 0;
     unsigned missing = request->needs & ~scopes;
     if (request->needs == 0) return;
     if (unknown)
@@ -393,7 +409,7 @@ static void grant_by_token(const struct access *access, const struct access_requ
     else if (missing != 0 && bearer)
         refuse_scope(grant, missing);
     else if (missing != 0)
-        refuse_nobody(config, grant);
+        refuse_nobody(config, missing, grant);
 }
 
 void access_check(const struct access *access, const struct access_request *request, struct access_grant *ret_grant)

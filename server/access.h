@@ -1,7 +1,7 @@
 /* Who may do what: Host and Origin rules, tokens, scopes. Pure over the head of a request, so that HTTP and WebSocket share one rule.
  *
- * The token file: a token a line, behind it its scopes (read, append), parted by blanks; without one both. What follows a
- * '#' that begins a word is a comment. */
+ * The token file: a token a line, behind it its scopes (read, append, private, publish), parted by blanks; without one read and
+ * append. private holds read. What follows a '#' that begins a word is a comment. */
 #ifndef SERVER_ACCESS_H
 #define SERVER_ACCESS_H
 
@@ -25,6 +25,8 @@ struct access_request {
 struct access_grant {
     bool public_only;
     bool may_append;
+    bool may_private;    /* what the owner's secret opens may be seen; never public_only, too */
+    bool may_publish;    /* in the owner's name */
     bool cors;           /* the origin is on the list: answer with Access-Control-Allow-Origin */
     bool short_token;    /* the token is known, but not good for this */
     const char *problem; /* NULL, or the name of the problem to answer with */

@@ -37,9 +37,10 @@ struct server {
     struct gate *gate;              /* gate.h: connections are counted here; made by listen_open, may be NULL */
 };
 
-/* What a request needs, and what a token may be good for. Bits, so that others can join them (reading what is decrypted,
- * publishing): a token that names no scope has these two and will not get those. */
-enum api_scope { API_SCOPE_READ = 1, API_SCOPE_APPEND = 2 };
+/* What a request needs, and what a token may be good for, or-ed. PRIVATE: seeing what the owner's secret opens (whoever may that may
+ * read, too). PUBLISH: having messages signed in the owner's name. These two have to be named in a token's line: a token that names no scope has
+ * the others only, and so has who needs no token. */
+enum api_scope { API_SCOPE_READ = 1, API_SCOPE_APPEND = 2, API_SCOPE_PRIVATE = 4, API_SCOPE_PUBLISH = 8 };
 #define API_SCOPES_BOTH ((unsigned)API_SCOPE_READ | (unsigned)API_SCOPE_APPEND)
 
 enum api_method { API_GET, API_HEAD, API_POST, API_OPTIONS, API_OTHER };
@@ -68,6 +69,8 @@ struct api_request {
 
     bool public_only; /* the client may see public messages only (no valid token, server started with --public) */
     bool may_append;  /* the client may append */
+    bool may_private; /* the client may see what the owner's secret opens */
+    bool may_publish; /* the client may have messages signed in the owner's name */
 
     /* kept between two calls of the handler */
     const struct api_route *route; /* set by the first dispatch: parameters are parsed once and stay where they are */

@@ -12,6 +12,8 @@ const struct api_route api_routes[] = {
 #define OPEN 0
 #define READ API_SCOPE_READ
 #define APPEND API_SCOPE_APPEND
+#define PRIVATE (API_SCOPE_READ | API_SCOPE_PRIVATE)
+#define PUBLISH API_SCOPE_PUBLISH
 #define BOTH API_SCOPES_BOTH
 #define ROUTE(method, pattern, handler, operation, needs) { API_##method, pattern, handler, operation, needs },
 #include "server/routes.def"

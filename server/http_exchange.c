@@ -322,6 +322,8 @@ static bool head_access(struct exchange *exchange)
     access_check(server->access, &request, &exchange->grant);
     req->public_only = exchange->grant.public_only;
     req->may_append = exchange->grant.may_append;
+    req->may_private = exchange->grant.may_private;
+    req->may_publish = exchange->grant.may_publish;
     if (exchange->grant.problem == NULL) return true;
     (void)api_problem(&exchange->reply, exchange->grant.problem, NULL, "%s", exchange->grant.detail);
     return refuse(exchange);

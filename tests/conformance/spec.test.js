@@ -42,7 +42,7 @@ for (const [route, item] of Object.entries(openapi.paths)) {
 
 function routes () {
   const text = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8')
-  return [...text.matchAll(/^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (OPEN|READ|APPEND|BOTH)\)/gm)]
+  return [...text.matchAll(/^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (OPEN|READ|APPEND|PRIVATE|PUBLISH|BOTH)\)/gm)]
     .map(([, method, route, id, needs]) => ({ method, route, id, needs }))
 }
 
@@ -102,7 +102,7 @@ test('routes.def and openapi.yaml list the same operations', () => {
 })
 
 test('operations need the scopes that routes.def says', () => {
-  const scopes = { OPEN: [], READ: [{}, { token: ['read'] }], APPEND: [{}, { token: ['append'] }], BOTH: [{}, { token: ['read', 'append'] }] }
+  const scopes = { OPEN: [], READ: [{}, { token: ['read'] }], APPEND: [{}, { token: ['append'] }], PRIVATE: [{ token: ['private'] }], PUBLISH: [{ token: ['publish'] }], BOTH: [{}, { token: ['read', 'append'] }] }
   for (const { id, needs } of routes()) {
     const { security = openapi.security } = operations.get(id).operation
     assert.deepStrictEqual(security, scopes[needs], id)

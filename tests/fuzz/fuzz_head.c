@@ -111,7 +111,8 @@ static void check_access(const struct handshake *handshake, struct slice head)
     struct access_grant grant;
     access_check(access_made(), &request, &grant);
     if (grant.problem != NULL) {
-        must(!grant.may_append && grant.public_only, "refused, but granted", head);
+        must(!grant.may_append && !grant.may_private && !grant.may_publish && grant.public_only, "refused, but granted",
+             head);
         return;
     }
     must(request.host.data == NULL || host_is_ours(request.host), "a foreign host was let in", head);

@@ -139,6 +139,8 @@ void api_kit_ask(struct api_kit *kit, const struct api_ask *ask, struct api_told
         .body = kit_text(ask->body),
         .public_only = ask->public_only,
         .may_append = !ask->public_only,
+        .may_private = ask->may_private,
+        .may_publish = ask->may_publish,
         .arrived_ms = flume_now_ms(),
         .fresh_seq = SEQ_EMPTY,
         .resume = kit_resume,

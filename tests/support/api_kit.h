@@ -26,6 +26,7 @@ struct api_ask {
     const char *accept, *prefer, *content_type, *if_none_match, *last_event_id;
     const char *body;
     bool public_only;
+    bool may_private, may_publish;
 };
 
 /* An answer as text: a stream is pulled until it has nothing more now. */

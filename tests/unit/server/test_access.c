@@ -216,6 +216,68 @@ Test(access, a_token_is_good_for_its_scopes_only)
     cr_expect(asked("Bearer " WRITER, false, 0).public_only, "who may not read sees nothing that is hidden");
 }
 
+Test(access, private_and_publish_have_to_be_named)
+{
+    static const struct {
+        const char *token, *scopes;
+        unsigned has;
+    } cases[] = {
+        { "a-token-that-names-none", "", API_SCOPES_BOTH },
+        { "a-token-that-reads-only", "read", API_SCOPE_READ },
+        { "a-token-of-two-of-them.", "append read", API_SCOPES_BOTH },
+        { "a-token-for-private-ones", "private", API_SCOPE_READ | API_SCOPE_PRIVATE },
+        { "a-token-that-publishes..", "publish", API_SCOPE_PUBLISH },
+        { "a-token-of-a-frontend...", "private publish", API_SCOPE_READ | API_SCOPE_PRIVATE | API_SCOPE_PUBLISH },
+        { "a-token-of-everything...", "read append private publish",
+          API_SCOPES_BOTH | API_SCOPE_PRIVATE | API_SCOPE_PUBLISH },
+    };
+    char text[1024] = "";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s %s\n", cases[i].token, cases[i].scopes);
+    write_tokens(text, 0600);
+    open_access();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char authorization[64];
+        (void)snprintf(authorization, sizeof authorization, "Bearer %s", cases[i].token);
+        for (unsigned needs = 1; needs < 16; needs++)
+            cr_expect_str_eq(scoped(authorization, needs), (needs & ~cases[i].has) == 0 ? "none" : "forbidden",
+                             "%s, %u", cases[i].token, needs);
+        struct access_grant grant = asked(authorization, false, 0);
+        cr_expect_eq(grant.may_private, (cases[i].has & API_SCOPE_PRIVATE) != 0);
+        cr_expect_eq(grant.may_publish, (cases[i].has & API_SCOPE_PUBLISH) != 0);
+        cr_expect_eq(grant.may_append, (cases[i].has & API_SCOPE_APPEND) != 0);
+        cr_expect_not(grant.may_private && grant.public_only);
+    }
+    for (unsigned needs = 1; needs < 16; needs++)
+        cr_expect_str_eq(scoped(NULL, needs), "token-needed");
+}
+
+Test(access, without_tokens_nobody_sees_what_is_private_or_publishes)
+{
+    for (int open = 0; open < 2; open++) {
+        config.public_read = open == 1;
+        open_access();
+        struct access_grant grant = asked(NULL, true, API_SCOPE_READ);
+        cr_expect(grant.problem == NULL && !grant.may_private && !grant.may_publish);
+        cr_expect_str_eq(asked(NULL, true, API_SCOPE_READ | API_SCOPE_PRIVATE).problem, "forbidden");
+        cr_expect_str_eq(asked(NULL, true, API_SCOPE_PUBLISH).problem, "forbidden");
+        cr_expect_not_null(strstr(asked(NULL, true, API_SCOPE_PUBLISH).detail, "--token-file"));
+        access_free(access_now);
+        access_now = NULL;
+    }
+}
+
+Test(access, the_missing_scope_is_named)
+{
+    write_tokens("a-token-that-names-none\n" WRITER " append\n", 0600);
+    open_access();
+    cr_expect_not_null(
+        strstr(asked("Bearer a-token-that-names-none", false, API_SCOPE_PUBLISH).detail, "scope publish"));
+    cr_expect_not_null(strstr(asked("Bearer a-token-that-names-none", false, API_SCOPE_READ | API_SCOPE_PRIVATE).detail,
+                              "scope private"));
+    cr_expect_not_null(strstr(asked("Bearer " WRITER, false, API_SCOPE_READ).detail, "scope read"));
+}
+
 Test(access, under_public_a_token_without_the_scope_read_reads_what_everybody_may)
 {
     write_tokens(WRITER " append\n" READER " read\n", 0600);
@@ -297,7 +359,7 @@ static int opened(const char *text)
 Test(access, a_token_file_that_says_something_odd_is_refused_without_telling_it)
 {
     cr_expect_eq(opened(READER " reed\n"), ERR_ARG);
-    cr_expect_eq(opened(READER " read publish\n"), ERR_ARG);
+    cr_expect_eq(opened(READER " read publishing\n"), ERR_ARG);
     cr_expect_eq(opened(READER " READ\n"), ERR_ARG);
     cr_expect_eq(opened(READER " read,append\n"), ERR_ARG);
     cr_expect_eq(opened(READER " " WRITER "\n"), ERR_ARG);

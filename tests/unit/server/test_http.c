@@ -38,7 +38,8 @@ static int handle_name(struct api_request *req, struct api_reply *reply)
 
 static int handle_grant(struct api_request *req, struct api_reply *reply)
 {
-    buf_printf(&reply->body, "public_only=%d may_append=%d", req->public_only, req->may_append);
+    buf_printf(&reply->body, "public_only=%d may_append=%d may_private=%d may_publish=%d", req->public_only,
+               req->may_append, req->may_private, req->may_publish);
     return API_DONE;
 }
 
@@ -494,7 +495,7 @@ Test(http, foreign_hosts_and_origins_are_refused)
     expect_part("GET /hello HTTP/1.1\r\nHost: evil.example\r\n" CLOSE, "/problems/foreign-host");
     expect_status(HEAD("POST", "/echo") "Origin: http://evil.example\r\nContent-Length: 0\r\n" CLOSE, 403);
     expect_status(HEAD("POST", "/echo") "Origin: http://localhost\r\nContent-Length: 0\r\n" CLOSE, 200);
-    expect_part(HEAD("GET", "/grant") CLOSE, "public_only=0 may_append=1");
+    expect_part(HEAD("GET", "/grant") CLOSE, "public_only=0 may_append=1 may_private=0 may_publish=0");
 }
 
 Test(http, a_refused_handshake_is_a_plain_answer)
@@ -791,7 +792,7 @@ Test(http_doors, a_door_to_the_world_needs_a_token_or_public)
     cr_expect(strstr(err_detail(ERR_PERM), "--public") != NULL);
     kit.config.public_read = true;
     http_kit_start(&kit, routes);
-    expect_part(HEAD("GET", "/grant") CLOSE, "public_only=1 may_append=0");
+    expect_part(HEAD("GET", "/grant") CLOSE, "public_only=1 may_append=0 may_private=0 may_publish=0");
     stop();
 }
 
