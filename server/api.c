@@ -16,6 +16,18 @@
 #define QUOTE_MAX 100
 #define QUOTE(slice) (int)((slice).len < QUOTE_MAX ? (slice).len : QUOTE_MAX), (slice).data
 
+/* ---- servers ---- */
+
+struct server *api_server_of(struct server *server, bool may_private)
+{
+    return may_private && server->opened != NULL ? server->opened : server;
+}
+
+struct server *api_server_base(struct server *server)
+{
+    return server->base != NULL ? server->base : server;
+}
+
 /* ---- requests and replies ---- */
 
 void api_request_free(struct api_request *req)

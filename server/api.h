@@ -34,7 +34,10 @@ struct server {
     _Atomic bool stopping;
     const struct api_route *routes; /* NULL = api_routes; tests give others */
     struct plain *plain;            /* plain.h: what is known of records; may be NULL */
-    struct gate *gate;              /* gate.h: connections are counted here; made by listen_open, may be NULL */
+    struct server
+        *opened; /* as its owner sees it (owner.h): for clients that may see what is private; NULL without a secret */
+    struct server *base; /* of such a one: the server it is a sight of; else NULL */
+    struct gate *gate;   /* gate.h: connections are counted here; made by listen_open, may be NULL */
 };
 
 /* What a request needs, and what a token may be good for, or-ed. PRIVATE: seeing what the owner's secret opens (whoever may that may
@@ -122,6 +125,11 @@ extern const struct api_route api_routes[]; /* from routes.def, ended by a NULL 
 /* Finds the route, fills path and query parameters, checks the method and calls the handler: everything between the socket and the handler. Unknown
  * paths get 404, wrong methods 405 with Allow, HEAD is answered by GET's handler. req->target, method, header fields and body are set by the caller. */
 int api_dispatch(struct api_request *req, struct api_reply *reply);
+
+/* The server that reads for a client: of what is private nothing is in any other but that of the owner. */
+struct server *api_server_of(struct server *server, bool may_private);
+/* The one that all clients share: its metrics count for all. */
+struct server *api_server_base(struct server *server);
 
 /* The scopes that a request needs for the route it leads to; API_SCOPE_READ where there is none. */
 unsigned api_target_needs(const struct server *server, enum api_method method, struct slice target);

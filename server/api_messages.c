@@ -46,7 +46,9 @@ int api_message_raw(struct api_request *req, struct api_reply *reply)
     struct canonical *doc = NULL;
     int answer;
     if (!message_find(req, reply, &log, &record, &answer)) return answer;
-    int err = canonical_parse(record.value.data, record.value.len, &doc);
+    /* what was signed is what was encrypted */
+    int err = log_get(flume_log(api_server_base(req->server)->flume), record.seq, &record);
+    if (err == OK) err = canonical_parse(record.value.data, record.value.len, &doc);
     if (err == OK) {
         const struct canonical *value = canonical_member(doc, "value");
         err = value == NULL ? err_set(ERR_CORRUPT, "the record at seq %lld has no value", (long long)record.seq)

@@ -5,7 +5,7 @@ bool api_record_hidden(const struct api_request *req, const struct log_record *r
     if (!req->public_only) return false;
     struct message message;
     message_init(&message);
-    bool hidden = message_scan(&message, record->value.data, record->value.len) != OK || message.is_private;
+    bool hidden = message_scan(&message, record->value.data, record->value.len) != OK || message_is_secret(&message);
     message_free(&message);
     return hidden;
 }

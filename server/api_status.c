@@ -33,13 +33,14 @@ static void status_put_views(const struct flume_status *status, struct buf *out)
     (void)buf_puts(out, "}");
 }
 
-static void status_put_counters(const struct server *server, const struct flume_status *status, struct buf *out)
+static void status_put_counters(struct server *server, const struct flume_status *status, struct buf *out)
 {
+    struct metrics *metrics = &api_server_base(server)->metrics;
     (void)buf_printf(out, ",\"counters\":{\"view_bytes\":%llu,\"commits\":%llu,\"rebuilds\":%llu,\"waiting\":%zu",
                      (unsigned long long)status->view_bytes, (unsigned long long)status->commits,
                      (unsigned long long)status->rebuilds, status->waiting);
 #define STATUS_COUNTER(name, kind, help) \
-    (void)buf_printf(out, ",\"" #name "\":%lld", (long long)atomic_load(&server->metrics.name));
+    (void)buf_printf(out, ",\"" #name "\":%lld", (long long)atomic_load(&metrics->name));
     METRICS_LIST(STATUS_COUNTER)
 #undef STATUS_COUNTER
     (void)buf_putc(out, '}');
@@ -141,7 +142,7 @@ int api_metrics(struct api_request *req, struct api_reply *reply)
     status_metric(out, "view_rebuilds_total", "counter", "Views that were built from zero");
     (void)buf_printf(out, "sluice_view_rebuilds_total %llu\n", (unsigned long long)status.rebuilds);
     status_put_view_metrics(&status, out);
-    metrics_print(&req->server->metrics, out);
+    metrics_print(&api_server_base(req->server)->metrics, out);
     if (out->err != OK) return api_problem_err(reply, out->err);
     reply->status = 200;
     reply->content_type = "text/plain; version=0.0.4; charset=utf-8";

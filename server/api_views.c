@@ -47,7 +47,9 @@ int api_view_rebuild(struct api_request *req, struct api_reply *reply)
     if (asked.len == 0 || asked.len >= sizeof name)
         return api_problem(reply, "not-found", NULL, "there is no such view; GET /views lists them");
     (void)snprintf(name, sizeof name, "%.*s", (int)asked.len, asked.data);
-    int err = flume_rebuild(req->server->flume, text_is(asked, "all") ? NULL : name);
+    const char *wanted = text_is(asked, "all") ? NULL : name;
+    int err = flume_rebuild(req->server->flume, wanted);
+    if (err == OK && req->server->opened != NULL) err = flume_rebuild(req->server->opened->flume, wanted);
     if (err == ERR_NOTFOUND)
         return api_problem(reply, "not-found", NULL, "there is no such view; GET /views lists them");
     if (err != OK) return api_problem_err(reply, err);

@@ -19,6 +19,7 @@
 #include "server/http.h"
 #include "server/limits.h"
 #include "server/listen.h"
+#include "server/owner.h"
 #include "server/plain.h"
 #include "server/version.h"
 #include "server/wake.h"
@@ -40,6 +41,7 @@ struct serve {
     struct wake wake;
     struct server server;
     struct keys *keys;
+    struct owner *owner; /* NULL without a secret */
     struct access *access;
     struct listener *listener;
     struct http *http;
@@ -200,6 +202,15 @@ static int open_flume(struct serve *serve)
     return flume_open(&options, &serve->server.flume);
 }
 
+/* What a secret opened is not kept for a server without one. */
+static int open_owner(struct serve *serve)
+{
+    if (serve->keys == NULL) return owner_forget(serve->source.views_path);
+    int err = owner_open(&serve->server, serve->source.views_path, &serve->owner);
+    if (err == OK) serve->server.opened = owner_server(serve->owner);
+    return err;
+}
+
 static int open_doors(struct serve *serve)
 {
     serve->server.config = &serve->config;
@@ -210,11 +221,14 @@ static int open_doors(struct serve *serve)
     serve->server.access = serve->access;
     err = plain_open(&serve->server.plain);
     if (err != OK) return err;
-    err = listen_open(&serve->server, &serve->listener);
+    err = open_owner(serve);
+    if (err == OK) err = listen_open(&serve->server, &serve->listener);
     if (err == OK) err = http_start(&serve->server, &serve->http);
     if (err == OK) err = ws_start(&serve->server, &serve->ws);
     if (err != OK) return err;
     wake_attach(&serve->wake, serve->server.flume, serve->http, serve->ws);
+    if (serve->owner != NULL) wake_above(&serve->wake, serve->server.opened->flume);
+    owner_attach(serve->owner, serve->http, serve->ws);
     err = listen_start(serve->listener, serve->http, serve->ws);
     serve->accepting = err == OK;
     if (err == OK && serve->config.port_file != NULL) {
@@ -231,8 +245,10 @@ static void stop_all(struct serve *serve)
     if (serve->port_file_written) (void)unlink(serve->config.port_file);
     if (serve->accepting) listen_stop(serve->listener);
     wake_detach(&serve->wake);
+    owner_detach(serve->owner);
     ws_stop(serve->ws, DRAIN_WS_MS);
     http_stop(serve->http, DRAIN_HTTP_MS);
+    owner_close(serve->owner);
     flume_close(serve->server.flume);
     plain_free(serve->server.plain);
     listen_free(serve->listener);

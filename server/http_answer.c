@@ -120,10 +120,21 @@ static void reply_hold(struct exchange *exchange)
     (void)exchange_hold(exchange);
 }
 
+/* What the owner was shown is nobody else's, in caches between us neither. */
+static void reply_mark_owner(struct exchange *exchange)
+{
+    struct api_reply *reply = &exchange->reply;
+    if (exchange->req.server == exchange->http->server) return;
+    if (reply->status < 400 && !header_given(reply, "Cache-Control"))
+        (void)api_header_add(reply, "Cache-Control", "private, no-cache");
+    (void)api_header_add(reply, "Vary", "Authorization");
+}
+
 enum MHD_Result exchange_answer(struct exchange *exchange)
 {
     struct http *http = exchange->http;
     struct api_reply *reply = &exchange->reply;
+    reply_mark_owner(exchange);
     if (reply_broken(reply)) (void)api_problem_err(reply, err_set(reply->body.err, "the answer is too large"));
     reply_hold(exchange);
     int64_t bytes = (int64_t)reply->body.len;

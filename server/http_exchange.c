@@ -324,7 +324,11 @@ static bool head_access(struct exchange *exchange)
     req->may_append = exchange->grant.may_append;
     req->may_private = exchange->grant.may_private;
     req->may_publish = exchange->grant.may_publish;
-    if (exchange->grant.problem == NULL) return true;
+    if (exchange->grant.problem == NULL) {
+        bool reads = req->method == API_GET || req->method == API_HEAD;
+        req->server = api_server_of(req->server, reads && req->may_private);
+        return true;
+    }
     (void)api_problem(&exchange->reply, exchange->grant.problem, NULL, "%s", exchange->grant.detail);
     return refuse(exchange);
 }

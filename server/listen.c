@@ -178,7 +178,7 @@ static void peek_close(struct listener *listener, struct peek *peek)
 /* A WebSocket that may not come in is handed to HTTP as well, which judges it by the same rule and has the words to
  * say so. */
 static bool wants_socket(const struct listener *listener, const struct peek *peek, const struct handshake *handshake,
-                         bool *ret_public_only)
+                         struct access_grant *ret_grant)
 {
     if (listener->ws == NULL || !handshake_live(handshake)) return false;
     const struct access_request request = {
@@ -190,16 +190,14 @@ static bool wants_socket(const struct listener *listener, const struct peek *pee
         .needs = API_SCOPE_READ,
         .loopback = peek->loopback,
     };
-    struct access_grant grant;
-    access_check(listener->server->access, &request, &grant);
-    *ret_public_only = grant.public_only;
-    return grant.problem == NULL;
+    access_check(listener->server->access, &request, ret_grant);
+    return ret_grant->problem == NULL;
 }
 
-static void peek_hand_over(struct listener *listener, struct peek *peek, bool socket, bool public_only)
+static void peek_hand_over(struct listener *listener, struct peek *peek, bool socket, const struct access_grant *grant)
 {
     peek_unlink(listener, peek);
-    int err = socket ? ws_adopt(listener->ws, peek->fd, public_only)
+    int err = socket ? ws_adopt(listener->ws, peek->fd, grant)
                      : http_adopt(listener->http, peek->fd, (const struct sockaddr *)&peek->address, peek->address_len);
     /* closed by now; only this thread gives the number again */
     if (err != OK) gate_leave(listener->server->gate, peek->fd);
@@ -228,19 +226,19 @@ static void peek_refuse(struct listener *listener, struct peek *peek, const char
 static void peek_judge(struct listener *listener, struct peek *peek, const char *head, size_t len)
 {
     struct handshake handshake;
-    bool public_only = true;
+    struct access_grant grant = { .public_only = true };
     const struct handshake_fault *fault = handshake_judge(head, len, &handshake);
     if (fault != NULL) {
         peek_refuse(listener, peek, fault->problem, fault->detail);
     } else if (handshake.target.len > (size_t)listener->server->config->target_max) {
         peek_refuse(listener, peek, "target-too-long", "the request target has more bytes than --target-max allows");
     } else {
-        bool socket = head == listener->head && wants_socket(listener, peek, &handshake, &public_only);
+        bool socket = head == listener->head && wants_socket(listener, peek, &handshake, &grant);
         if (socket) fault = handshake_live_judge(&handshake);
         if (fault != NULL)
             peek_refuse(listener, peek, fault->problem, fault->detail);
         else
-            peek_hand_over(listener, peek, socket, public_only);
+            peek_hand_over(listener, peek, socket, &grant);
     }
 }
 

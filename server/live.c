@@ -39,7 +39,7 @@ bool live_wake(struct live *live)
 
 static void live_count(struct live *live, int64_t change)
 {
-    atomic_fetch_add(&live->server->metrics.ws_subscriptions, change);
+    atomic_fetch_add(&api_server_base(live->server)->metrics.ws_subscriptions, change);
 }
 
 /* ---- answers ---- */

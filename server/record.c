@@ -5,6 +5,7 @@
 
 #include "server/plain.h"
 #include "server/text.h"
+#include "store/private_record.h"
 
 /* Is this `{"key": …`? Then *ret_rest is what follows the bracket. */
 static bool record_has_key(struct slice value, struct slice *ret_rest)
@@ -54,18 +55,24 @@ static int record_put_spliced(int64_t seq, struct slice rest, struct buf *out)
     return OK;
 }
 
-int record_print(const struct log_record *record, struct buf *out)
+/* `format`: how its content is encrypted; data NULL = it is not, or that is not to be said. */
+static int record_put(const struct log_record *record, struct slice format, struct buf *out)
 {
     struct slice value = record->value, rest;
     bool valid = json_valid(value);
-    if (valid && record_has_key(value, &rest)) {
-        size_t start = out->len;
-        if (record_put_spliced(record->seq, rest, out) == OK) json_one_line(out, start);
-        return out->err;
-    }
+    size_t start = out->len;
     (void)buf_puts(out, "{\"seq\":");
     (void)buf_put_int(out, record->seq);
     (void)buf_putc(out, ',');
+    if (valid && format.data != NULL) {
+        (void)buf_puts(out, "\"encrypted\":\"");
+        (void)buf_append(out, format.data, format.len);
+        (void)buf_puts(out, "\",");
+    }
+    if (valid && record_has_key(value, &rest)) {
+        if (buf_append(out, rest.data, rest.len) == OK) json_one_line(out, start);
+        return out->err;
+    }
     if (!valid) {
         (void)buf_puts(out, "\"base64\":\"");
         record_put_base64(value, out);
@@ -78,6 +85,11 @@ int record_print(const struct log_record *record, struct buf *out)
     return out->err;
 }
 
+int record_print(const struct log_record *record, struct buf *out)
+{
+    return record_put(record, (struct slice){ NULL, 0 }, out);
+}
+
 static bool record_is_plain(struct slice value)
 {
     static const char start[] = "{\"key\"";
@@ -88,8 +100,9 @@ static bool record_is_plain(struct slice value)
 
 int record_show(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out)
 {
-    struct slice value = record->value;
+    struct slice value = record->value, format;
     bool plain = plain_known(server->plain, log, record);
+    if (!plain && private_record_format(value, &format)) return record_put(record, format, out);
     if (!plain && record_is_plain(value)) {
         plain_note(server->plain, log, record);
         plain = true;

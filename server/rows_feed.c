@@ -91,7 +91,7 @@ static int feed_print(struct rows_feed *self, const struct feed_entry *entry, st
     if (err != OK) return err;
     if (self->params.hide_private) {
         err = message_scan(&self->message, record.value.data, record.value.len);
-        if (err != OK || self->message.is_private) return err;
+        if (err != OK || message_is_secret(&self->message)) return err;
     }
     err = record_show(self->rows.server, self->log, &record, out);
     return err == OK ? 1 : err;

@@ -28,9 +28,17 @@ void wake_attach(struct wake *wake, struct flume *flume, struct http *http, stru
     if (failed) say_failure(flume);
 }
 
+void wake_above(struct wake *wake, struct flume *above)
+{
+    (void)pthread_mutex_lock(&wake->lock);
+    wake->above = above;
+    (void)pthread_mutex_unlock(&wake->lock);
+}
+
 void wake_detach(struct wake *wake)
 {
     (void)pthread_mutex_lock(&wake->lock);
+    wake->above = NULL;
     wake->http = NULL;
     wake->ws = NULL;
     (void)pthread_mutex_unlock(&wake->lock);
@@ -42,11 +50,12 @@ void wake_event(void *ctx, enum flume_event event)
     (void)pthread_mutex_lock(&wake->lock);
     if (wake->http != NULL) http_wake(wake->http);
     if (wake->ws != NULL) ws_wake(wake->ws);
+    if (wake->above != NULL) (void)flume_head(wake->above);
     struct flume *flume = wake->flume;
     if (event == FLUME_FAILED) wake->failed = true;
     (void)pthread_mutex_unlock(&wake->lock);
 
-    if (event == FLUME_CHANGED)
+    if (event == FLUME_CHANGED && !wake->quiet)
         diag_warn("log_changed", "detail=\"the followed log was replaced; reading the new one\"");
     if (event == FLUME_FAILED && flume != NULL) say_failure(flume);
 }

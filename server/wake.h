@@ -15,12 +15,15 @@ struct wake {
     struct flume *flume;
     struct http *http;
     struct ws *ws;
-    bool failed; /* an event FLUME_FAILED came before there was a flume to ask */
+    struct flume *above; /* a flume over this one's log, which is to look at it as well; may be NULL */
+    bool quiet;          /* another one tells of the log */
+    bool failed;         /* an event FLUME_FAILED came before there was a flume to ask */
 };
 
 void wake_init(struct wake *wake);
 void wake_attach(struct wake *wake, struct flume *flume, struct http *http, struct ws *ws);
-void wake_detach(struct wake *wake); /* no event reaches the servers any more when it returns */
+void wake_above(struct wake *wake, struct flume *above); /* until wake_detach */
+void wake_detach(struct wake *wake);                     /* no event reaches the servers any more when it returns */
 
 /* A flume_event_fn; ctx is the struct wake. Indexer thread. */
 void wake_event(void *ctx, enum flume_event event);

@@ -48,7 +48,7 @@ static void arrival_free(struct ws_arrival *arrival)
     free(arrival);
 }
 
-static int arrival_new(struct gate *gate, int fd, bool public_only, struct ws_arrival **ret_arrival)
+static int arrival_new(struct gate *gate, int fd, const struct access_grant *grant, struct ws_arrival **ret_arrival)
 {
     struct ws_arrival *arrival = calloc(1, sizeof *arrival);
     if (arrival == NULL) {
@@ -57,7 +57,8 @@ static int arrival_new(struct gate *gate, int fd, bool public_only, struct ws_ar
     }
     arrival->fd = fd;
     arrival->place = gate_place_of(gate, fd);
-    arrival->public_only = public_only;
+    arrival->public_only = grant->public_only;
+    arrival->may_private = grant->may_private;
     buf_init(&arrival->target, (size_t)1 << 20);
     buf_init(&arrival->head, WS_HEADER_BYTES - 1);
     int err = ws_head_take(fd, &arrival->target, &arrival->head);
@@ -79,7 +80,7 @@ static void socket_prepare(int fd)
     if (flags >= 0) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-int ws_adopt(struct ws *ws, int fd, bool public_only)
+int ws_adopt(struct ws *ws, int fd, const struct access_grant *grant)
 {
     struct server *server = ws->clients.server;
     struct ws_arrival *arrival = NULL;
@@ -91,7 +92,7 @@ int ws_adopt(struct ws *ws, int fd, bool public_only)
         return err_set(ERR_QUEUE, "there are as many WebSocket clients as this server takes");
     }
     socket_prepare(fd);
-    int err = arrival_new(server->gate, fd, public_only, &arrival);
+    int err = arrival_new(server->gate, fd, grant, &arrival);
     if (arrival == NULL) {
         atomic_fetch_sub(&ws->sockets, 1);
         return err;

@@ -2,13 +2,13 @@
 #ifndef SERVER_WS_H
 #define SERVER_WS_H
 
-#include "server/api.h"
+#include "server/access.h"
 
 struct ws;
 int ws_start(struct server *server, struct ws **ret_ws);
 
 /* Takes over an accepted socket whose peeked request is a WebSocket handshake that passed access.h. Any thread. */
-int ws_adopt(struct ws *ws, int fd, bool public_only);
+int ws_adopt(struct ws *ws, int fd, const struct access_grant *grant);
 
 /* The head or a view moved. Any thread. */
 void ws_wake(struct ws *ws);

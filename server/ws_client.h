@@ -13,7 +13,7 @@ struct ws_arrival {
     struct ws_arrival *next;
     int fd;
     struct gate_place place;
-    bool public_only;
+    bool public_only, may_private;
     struct buf target, head;
 };
 

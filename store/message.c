@@ -291,6 +291,7 @@ static const char *scan_value_member(struct scan *s, struct slice key, const cha
     if (SCAN_KEY_IS(key, "sequence")) return scan_sequence(s, p);
     if (SCAN_KEY_IS(key, "timestamp")) return scan_number(s, p, &m->has_timestamp, &m->timestamp);
     if (SCAN_KEY_IS(key, "content")) return scan_content(s, p);
+    if (SCAN_KEY_IS(key, "private")) m->is_opened = *p == 't';
     return scan_skip(s, p);
 }
 
@@ -300,9 +301,10 @@ static const char *scan_value(struct scan *s, const char *p)
     const char *start = p;
     m->author = m->type = m->channel = m->content = (struct slice){ NULL, 0 };
     m->author_ref.kind = m->root.kind = REF_NONE;
-    m->has_sequence = m->has_timestamp = m->is_private = false;
+    m->has_sequence = m->has_timestamp = m->is_private = m->is_opened = false;
     m->ref_count = 0;
     p = *p == '{' ? scan_members(s, p, scan_value_member) : scan_skip(s, p);
+    m->is_opened = m->is_opened && m->content.data != NULL && *m->content.data == '{';
     if (p != NULL) m->value = (struct slice){ start, (size_t)(p - start) };
     return p;
 }

@@ -47,6 +47,7 @@ struct message {
     double received;
 
     bool is_private; /* content is a string: an encrypted message */
+    bool is_opened;  /* it was one: content is an object, and value.private is true (private_record.h) */
 
     struct message_ref *refs;
     size_t ref_count;
@@ -73,6 +74,12 @@ int message_scan(struct message *message, const char *data, size_t len);
 
 /* Where refs[i] stands, as a JSON Pointer (RFC 6901) into content: "/mentions/0/link". Appends to `out`. */
 int message_ref_path(const struct message *message, size_t i, struct buf *out);
+
+/* It is encrypted, or was: not for everybody. */
+static inline bool message_is_secret(const struct message *message)
+{
+    return message->is_private || message->is_opened;
+}
 
 /* The time a reader sorts by: min(received, claimed), as ssb-query's rts; what is absent does not count. 0 if both are. */
 double message_rts(const struct message *message);

@@ -24,9 +24,11 @@ struct flume_options {
     /* Opens the log; called again when a followed log was replaced. */
     int (*open_log)(void *ctx, struct log **ret_log);
     void *open_ctx;
-    const char *follow_path; /* the followed file, watched with inotify and polled slowly besides; NULL = owned log */
-    const char *views_dir;   /* created if absent */
-    bool accept_any;         /* appends take any JSON value instead of valid messages */
+    const char
+        *follow_path; /* the followed file, watched with inotify and polled slowly besides; NULL = owned log, "" = a log
+                                that is no file: it is looked at by flume_head and by the clock */
+    const char *views_dir; /* created if absent */
+    bool accept_any;       /* appends take any JSON value instead of valid messages */
     /* Ended by NULL; NULL = view_list. In masks a built-in view has the bit of its view_id, whatever else is in the list; others
      * have the bits from VIEW_COUNT on, in the order of the list. */
     const struct view_ops *const *views;

@@ -73,7 +73,7 @@ static int thread_add_root(struct maker *maker, const struct ref *root, bool hid
     struct log_record record;
     int err = messages_find(maker->read, root, &record);
     if (err == OK) err = thread_add(maker, &record);
-    if (err == OK && hide_private && maker->message.is_private) {
+    if (err == OK && hide_private && message_is_secret(&maker->message)) {
         maker->thread.count = 0;
         index_keys_reset(&maker->ids);
         err = ERR_NOTFOUND;

@@ -87,7 +87,7 @@ static int thread_look(struct threads *threads, const struct flume_read *read, c
                   slice_equal(threads->message.type, threads->query.type);
     if (starts && record.seq > newest) newest = record.seq;
     if (err != OK && err != ERR_NOTFOUND) return err;
-    if (err == ERR_NOTFOUND || (threads->query.hide_private && threads->message.is_private))
+    if (err == ERR_NOTFOUND || (threads->query.hide_private && message_is_secret(&threads->message)))
         record.value = (struct slice){ NULL, 0 };
     *ret_record = record;
     *ret_newest = newest;

@@ -90,7 +90,7 @@ int links_filter(const struct links_query *query, struct filter *ret_filter)
 bool links_match(const struct links_query *query, const struct message *message, size_t i)
 {
     const struct message_ref *row = &message->refs[i];
-    if (query->hide_private && message->is_private) return false;
+    if (query->hide_private && message_is_secret(message)) return false;
     if (query->source.kind != REF_NONE && !ref_equal(&query->source, &message->author_ref)) return false;
     if (query->dest.kind != REF_NONE && !ref_equal(&query->dest, &row->ref)) return false;
     return query->rel.data == NULL || slice_equal(query->rel, row->rel);

@@ -38,7 +38,7 @@ static int private_parse(const char *text, size_t len, struct term *ret_term, bo
 static int private_emit(const struct message *message, term_fn *fn, void *ctx)
 {
     struct term term;
-    if (!message->is_private) return 0;
+    if (!message_is_secret(message)) return 0;
     term_of_string("true", 4, &term);
     return fn(ctx, &term);
 }
@@ -88,7 +88,7 @@ int types_next(const struct flume_read *read, const struct term *after, struct b
 
 const struct view_ops view_types_ops = {
     .name = "types",
-    .version = 3,
+    .version = 4,
     .fields = (const struct field[]){ { "type", type_parse, type_emit },
                                       { "private", private_parse, private_emit },
                                       { NULL, NULL, NULL } },

@@ -194,6 +194,8 @@ static const char *compare(const struct message *m, const json_t *record, const 
     if (!same_text(m->channel, json_object_get(content, "channel"))) return "channel";
     if (!same_ref(&m->root, json_object_get(content, "root"), "%", false)) return "root";
     if (m->is_private != json_is_string(content)) return "is_private";
+    bool opened = json_is_object(content) && json_is_true(json_object_get(value, "private"));
+    if (m->is_opened != opened) return "is_opened";
     return same_refs(m, content, got) ? NULL : "refs";
 }
 

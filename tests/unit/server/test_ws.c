@@ -68,7 +68,7 @@ static int dial(const char *target, int *ret_adopted)
                        "Sec-WebSocket-Extensions: permessage-deflate\r\nCookie: a=b\r\n\r\n",
                        target);
     cr_assert_eq(send(pair[1], head, (size_t)len, 0), len);
-    *ret_adopted = ws_adopt(ws, pair[0], false);
+    *ret_adopted = ws_adopt(ws, pair[0], &(struct access_grant){ .public_only = false });
     return pair[1];
 }
 
@@ -367,7 +367,7 @@ Test(ws, what_is_no_handshake_is_refused)
     char head[1024];
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     cr_assert_eq(send(pair[1], "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
-    cr_assert_lt(ws_adopt(ws, pair[0], false), 0);
+    cr_assert_lt(ws_adopt(ws, pair[0], &(struct access_grant){ .public_only = false }), 0);
     read_head(pair[1], head);
     cr_assert_eq(strncmp(head, "HTTP/1.1 400", 12), 0, "%s", head);
     (void)close(pair[1]);
