@@ -18,11 +18,19 @@ static bool threads_read(const struct api_request *req, struct api_reply *reply,
 {
     const struct slice *type = api_query(req, "type"), *channel = api_query(req, "channel");
     int64_t seen;
+    bool secret = false;
     if (!api_query_ref(req, reply, "author", "@", &query->author) ||
         !api_query_ref(req, reply, "participating", "@", &query->participating) ||
         !api_query_ref(req, reply, "followed", "@", &query->followed) ||
+        !api_query_bool(req, reply, "private", &secret) ||
         !api_query_int(req, reply, "lt", 0, SEQ_MAX, &query->below) || !page_limit_read(req, reply, format, ret_limit))
         return false;
+    if (secret && req->public_only) {
+        (void)api_problem(reply, "forbidden", NULL,
+                          "private=true: encrypted messages are shown to clients with a token only");
+        return false;
+    }
+    if (api_query(req, "private") != NULL) query->secret = secret ? THREADS_SECRET : THREADS_OPEN;
     query->type = type != NULL ? *type : SLICE_LITERAL("post");
     if (channel != NULL) query->channel = *channel;
     query->hide_private = req->public_only;
@@ -32,8 +40,8 @@ static bool threads_read(const struct api_request *req, struct api_reply *reply,
 
 int api_threads_list(struct api_request *req, struct api_reply *reply)
 {
-    static const char *const names[] = { "type",  "author",         "channel", "participating", "followed", "lt",
-                                         "limit", API_FRESH_PARAMS, NULL };
+    static const char *const names[] = { "type",    "author", "channel", "participating",  "followed",
+                                         "private", "lt",     "limit",   API_FRESH_PARAMS, NULL };
     struct threads_query query = { .below = SEQ_MAX };
     struct rows *rows;
     int64_t limit;

@@ -50,15 +50,18 @@ static int folder_forget(const char *folder)
     int err = OK;
     for (size_t i = 0; i < sizeof names / sizeof *names && err == OK; i++)
         err = file_forget(folder, names[i]);
-    if (err == OK && rmdir(folder) != 0 && errno != ENOENT) err = err_errno(folder, "removing private views");
+    if (err == OK) (void)rmdir(folder); /* not if somebody else put something there */
     return err;
 }
 
 int owner_forget(const char *views_path)
 {
-    char *folder = NULL;
+    char *folder = NULL, *note = NULL;
     int err = path_in(views_path, "private", &folder);
-    if (err == OK) err = folder_forget(folder);
+    if (err == OK) err = path_in(folder, OWNER_NOTE, &note);
+    /* a folder of that name without the note was not made here */
+    if (err == OK && access(note, F_OK) == 0) err = folder_forget(folder);
+    free(note);
     free(folder);
     return err;
 }
@@ -98,7 +101,7 @@ static int folder_prepare(const char *folder, const struct ref *owner)
     if (err != OK) return err;
     int his = note_read(note, id);
     if (his < 0) err = his;
-    if (his == 0) err = folder_forget(folder);
+    if (his == 0 && access(note, F_OK) == 0) err = folder_forget(folder);
     if (err == OK) err = folder_make(folder);
     if (err == OK && his == 0) err = note_write(note, id);
     free(note);

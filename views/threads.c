@@ -123,8 +123,10 @@ static int thread_passes(const struct threads *threads, const struct flume_read 
 {
     const struct threads_query *query = &threads->query;
     const struct message *message = &threads->message;
-    bool of_root = query->author.kind != REF_NONE || query->channel.data != NULL || query->followed.kind != REF_NONE;
+    bool of_root = query->author.kind != REF_NONE || query->channel.data != NULL || query->followed.kind != REF_NONE ||
+                   query->secret != THREADS_ANY;
     if (of_root && !rooted) return 0;
+    if (query->secret != THREADS_ANY && message_is_secret(message) != (query->secret == THREADS_SECRET)) return 0;
     if (query->author.kind != REF_NONE && !ref_equal(&query->author, &message->author_ref)) return 0;
     if (query->channel.data != NULL) {
         struct filter filter = { 0 };
@@ -190,13 +192,15 @@ static int collect_record(struct threads *threads, const struct flume_read *read
     return got;
 }
 
-/* The messages that lead to all threads that can pass: those of who takes part, else the roots by their author or channel. */
+/* The messages that lead to all threads that can pass: those of who takes part, else the roots by their author or channel, or because they
+ * are encrypted. */
 static int collect_filter(const struct threads_query *query, struct filter *filter)
 {
     if (query->participating.kind != REF_NONE) return filter_set_ref(filter, "author", &query->participating);
     int err = query->author.kind != REF_NONE ? filter_set_ref(filter, "author", &query->author) : OK;
     if (err == OK && query->channel.data != NULL)
         err = filter_set(filter, "channel", query->channel.data, query->channel.len);
+    if (err == OK && query->secret == THREADS_SECRET) err = filter_set(filter, "private", "true", 4);
     return err;
 }
 
@@ -301,8 +305,8 @@ int threads_open(const struct flume_read *read, const struct threads_query *quer
     if (threads == NULL) return err_set(ERR_NOMEM, "no memory to list threads");
     message_init(&threads->message);
     index_keys_init(&threads->roots, 0);
-    threads->collected =
-        query->author.kind != REF_NONE || query->channel.data != NULL || query->participating.kind != REF_NONE;
+    threads->collected = query->author.kind != REF_NONE || query->channel.data != NULL ||
+                         query->participating.kind != REF_NONE || query->secret == THREADS_SECRET;
     int err = threads_keep(threads, query);
     if (err == OK) err = threads->collected ? threads_collect(threads, read) : threads_walk(threads, read);
     if (err != OK) {

@@ -19,6 +19,7 @@ struct threads_query {
     struct ref followed;      /* follows the author of the root, or is it */
     int64_t below;            /* the newest activity stands below; SEQ_MAX = anywhere */
     bool hide_private;        /* encrypted roots are not there */
+    enum threads_secret { THREADS_ANY, THREADS_SECRET, THREADS_OPEN } secret; /* is the root encrypted, or was it? */
 };
 
 struct thread_row {

@@ -42,13 +42,13 @@ function observable() {
 
 // ---- records
 
-const ROW = /^\{"seq":(\d+),\s*/
+const ROW = /^\{"seq":(\d+),(?:"encrypted":"\w+",)?\s*/
 
 function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))
 }
 
-// The value as it was appended. A record that begins with "key" has the seq put in front of its own members, which may have that name too.
+// The value as it was appended: the server puts the seq in front, and of an encrypted message how it is. A record that begins with "key" has the seq put in front of its own members, which may have that name too.
 export function parseEntry(text) {
   const head = ROW.exec(text)
   if (!head) throw new Error('no record: ' + text.slice(0, 80))

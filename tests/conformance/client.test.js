@@ -50,7 +50,7 @@ function follow(t, sub) {
   return state
 }
 
-const without = ({ seq, ...record }) => record
+const without = ({ seq, encrypted, ...record }) => record
 const append = (client, from, to) => client.appendBatch(records.slice(from, to).map((record) => record.value))
 
 // ---- what it is

@@ -7,7 +7,7 @@ const fs = require('node:fs')
 const path = require('node:path')
 const ssbRef = require('ssb-ref')
 const ssbSort = require('ssb-sort')
-const { Server, folder, generate } = require('../support/sluice')
+const { Server, folder, generate, shown } = require('../support/sluice')
 const { frames } = require('../support/offset_log')
 const { makeRandom } = require('../support/random')
 
@@ -113,7 +113,7 @@ for (const seed of seeds) {
     for (const root of roots) {
       const expected = threadOf(all, byKey, copies, root)
       const { messages, missing, since, next, ...head } = await server.get(`/messages/${escape(root)}/thread?limit=1000`)
-      assert.deepStrictEqual(messages.map(({ seq, ...record }) => record), expected.messages, `thread of ${root}`)
+      assert.deepStrictEqual(messages.map(({ seq, ...record }) => record), expected.messages.map(shown), `thread of ${root}`)
       assert.deepStrictEqual(head, expected.head)
       assert.deepStrictEqual(missing.slice().sort(), [...expected.missing].sort())
       if (!byKey.has(root)) assert.strictEqual(missing[0], root)
@@ -157,7 +157,7 @@ function threadsOf(records, seqs, type) {
     thread.people.add(author)
   })
   for (const thread of threads.values()) {
-    thread.root = first.has(thread.id) ? { seq: seqs[first.get(thread.id)], ...records[first.get(thread.id)] } : null
+    thread.root = first.has(thread.id) ? { seq: seqs[first.get(thread.id)], ...shown(records[first.get(thread.id)]) } : null
     if (thread.root) thread.people.add(thread.root.value.author)
   }
   return [...threads.values()].filter((thread) => thread.newest >= 0).sort((a, b) => b.newest - a.newest)

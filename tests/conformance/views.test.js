@@ -10,7 +10,7 @@ const pull = require('pull-stream')
 const ssbMsgs = require('ssb-msgs')
 const ssbRef = require('ssb-ref')
 const ssbSocialIndex = require('ssb-social-index')
-const { Server, folder, generate } = require('../support/sluice')
+const { Server, folder, generate, shown } = require('../support/sluice')
 const { frames } = require('../support/offset_log')
 const { makeRandom } = require('../support/random')
 
@@ -384,7 +384,7 @@ const keyBytes = (id) => Buffer.from(id.slice(1, 45), 'base64')
 // A record as /log shows it.
 function shownAs({ record, line, seq }) {
   if (record === undefined) return { seq, base64: Buffer.from(line).toString('base64') }
-  return isObject(record) && Object.keys(record)[0] === 'key' ? { seq, ...record } : { seq, value: record }
+  return isObject(record) && Object.keys(record)[0] === 'key' ? { seq, ...shown(record) } : { seq, value: record }
 }
 
 // ---- about

@@ -5,7 +5,7 @@ const http = require('node:http')
 const WebSocket = require('ws')
 const { sleep } = require('./soak')
 
-const ROW = /^\{"seq":(\d+),"key":"([^"]+)"/
+const ROW = /^\{"seq":(\d+),(?:"encrypted":"\w+",)?"key":"([^"]+)"/
 const SYNC = /^\{"sync":true,"since":(-?\d+)\}/
 
 class Reader {

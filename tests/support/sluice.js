@@ -176,4 +176,12 @@ function importLines(t, lines, ...args) {
   return dir
 }
 
-module.exports = { ROOT, BIN, GEN, environment, folder, run, until, Server, generate, sample, importLines }
+// A record without its seq as the server shows it: encrypted messages say how they are.
+function shown(record) {
+  const content = record.value && record.value.content
+  if (typeof content !== 'string') return record
+  const suffix = /\.([A-Za-z0-9]{1,32})$/.exec(content)
+  return { encrypted: !suffix ? 'unknown' : suffix[1] === 'box' ? 'box1' : suffix[1], ...record }
+}
+
+module.exports = { shown, ROOT, BIN, GEN, environment, folder, run, until, Server, generate, sample, importLines }

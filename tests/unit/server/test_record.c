@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/plain.h"
 #include "server/rows.h"
 #include "server/text.h"
 #include "tests/support/scratch.h"
@@ -48,6 +49,27 @@ Test(record, shows_what_is_no_json_as_base64)
     shown_text("{\"key\":tru}", "{\"seq\":12,\"base64\":\"eyJrZXkiOnRydX0=\"}");
     shown("\0\1", 2, "{\"seq\":12,\"base64\":\"AAE=\"}");
     shown("\"\xff\"", 3, "{\"seq\":12,\"base64\":\"Iv8i\"}");
+}
+
+/* What the owner of an encrypted message sees of it is another record, which is not this one's affair. */
+Test(record, an_encrypted_message_says_how_it_is)
+{
+    static const char stored[] = "{\"key\":\"%a\",\"value\":{\"content\":\"AAAA.box2\"},\"timestamp\":3}";
+    struct server server = { .plain = NULL };
+    struct log_record record = { 12, { stored, sizeof stored - 1 } };
+    struct buf out;
+    buf_init(&out, 1 << 20);
+    cr_assert_eq(plain_open(&server.plain), OK);
+    for (int i = 0; i < 2; i++) {
+        buf_reset(&out);
+        cr_assert_eq(record_show(&server, NULL, &record, &out), OK);
+        cr_assert_eq(buf_append(&out, "", 1), OK);
+        cr_assert_str_eq(out.data,
+                         "{\"seq\":12,\"encrypted\":\"box2\",\"key\":\"%a\",\"value\":{\"content\":\"AAAA.box2\"},"
+                         "\"timestamp\":3}");
+    }
+    plain_free(server.plain);
+    buf_free(&out);
 }
 
 Test(record, grows_no_further_than_its_buffer_may)

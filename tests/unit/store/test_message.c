@@ -160,7 +160,7 @@ Test(message, outer_keys_may_be_escaped_too)
 Test(message, a_private_message_has_string_content)
 {
     scan(RECORD("\"aGVsbG8=.box\""));
-    cr_expect(message.is_private);
+    cr_expect(message.is_private && !message.is_opened);
     cr_expect(same(message.content, "\"aGVsbG8=.box\"") && same(message.type, NULL));
     scan(RECORD("\"" MSG "\""));
     cr_expect_eq(message.ref_count, 0);
