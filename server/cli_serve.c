@@ -294,11 +294,19 @@ static int run(const struct serve *serve)
     }
 }
 
+/* Where a core goes, and who may read it there, is not ours to say. */
+static void forbid_core_files(void)
+{
+    const struct rlimit none = { 0, 0 };
+    (void)setrlimit(RLIMIT_CORE, &none);
+}
+
 static int start(struct serve *serve)
 {
     raise_descriptor_limit(&serve->config);
     int err = serve->config.secret != NULL ? keys_open(serve->config.secret, &serve->keys) : OK;
     serve->server.keys = serve->keys;
+    if (serve->keys != NULL) forbid_core_files();
     if (err == OK) err = open_flume(serve);
     if (err != OK) return err;
     err = open_doors(serve);

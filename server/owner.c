@@ -16,7 +16,9 @@
 #include "store/keys.h"
 #include "store/log_opened.h"
 
-#define OWNER_NOTE "owner" /* whose views these are: his id */
+#define OWNER_NOTE "owner"               /* whose views these are: his id */
+#define OWNER_YIELDS (INT64_C(64) << 20) /* bytes of log that the views of everybody may be behind */
+#define VIEWS_ALL ((uint32_t)((UINT64_C(1) << VIEW_COUNT) - 1))
 
 struct owner {
     struct server server;
@@ -136,6 +138,14 @@ static int owner_open_log(void *ctx, struct log **ret_log)
     return log_opened_open(&options, ret_log);
 }
 
+/* While the views of everybody are built, the owner's wait: both at once would take as long, and each of them longer. */
+static bool owner_yields(void *ctx)
+{
+    const struct owner *owner = ctx;
+    struct flume *flume = owner->base->flume;
+    return log_durable(flume_log(flume)) - flume_since(flume, VIEWS_ALL) > OWNER_YIELDS && flume_failure(flume) == OK;
+}
+
 static int owner_open_flume(struct owner *owner)
 {
     const struct flume_options options = {
@@ -143,6 +153,8 @@ static int owner_open_flume(struct owner *owner)
         .open_ctx = owner,
         .follow_path = "",
         .views_dir = owner->folder,
+        .yields = owner_yields,
+        .yields_ctx = owner,
         .on_event = wake_event,
         .event_ctx = &owner->wake,
     };

@@ -32,6 +32,9 @@ struct flume_options {
     /* Ended by NULL; NULL = view_list. In masks a built-in view has the bit of its view_id, whatever else is in the list; others
      * have the bits from VIEW_COUNT on, in the order of the list. */
     const struct view_ops *const *views;
+    /* While it says so no indexing is begun, for the sake of others; asked by the indexer, at the latest after poll_ms again. NULL = never. */
+    bool (*yields)(void *ctx);
+    void *yields_ctx;
     flume_event_fn *on_event; /* may be NULL */
     void *event_ctx;
     unsigned poll_ms;        /* how often a followed file is looked at without an event; 0 = 500 */

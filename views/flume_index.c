@@ -308,12 +308,20 @@ static bool commit_is_due(struct flume *flume)
            atomic_load(&flume->closing);
 }
 
+/* What was begun is brought to its end. */
+static bool index_yields(const struct flume *flume)
+{
+    const struct flume_options *options = &flume->options;
+    return options->yields != NULL && flume->txn == NULL && flume->build == NULL &&
+           options->yields(options->yields_ctx);
+}
+
 bool index_step(struct flume *flume)
 {
     int64_t head = log_durable(atomic_load(&flume->log)), high, low;
     struct slice_result result = { 0 };
     int err = OK, built = 0;
-    if (!index_may_work(flume)) return false;
+    if (!index_may_work(flume) || index_yields(flume)) return false;
     if (flume->build != NULL && !build_fits(flume)) build_cancel(flume);
     bool behind = groups_behind(flume, head, &high, &low);
     if (behind) err = index_slices(flume, head, high, low, &result);
