@@ -191,6 +191,13 @@ void access_free(struct access *access)
     free(access);
 }
 
+bool access_names(const struct access *access, unsigned scopes)
+{
+    for (size_t i = 0; i < access->token_count; i++)
+        if ((access->tokens[i].scopes & scopes) == scopes) return true;
+    return false;
+}
+
 /* 0 = not known. */
 static unsigned token_known(const struct access *access, struct slice text)
 {

@@ -13,6 +13,9 @@ struct access;
 int access_open(const struct config *config, struct access **ret_access);
 void access_free(struct access *access); /* NULL is fine */
 
+/* Is there a token with all of these scopes? */
+bool access_names(const struct access *access, unsigned scopes);
+
 struct access_request {
     struct slice host, origin, authorization; /* header fields; data NULL = absent */
     struct slice

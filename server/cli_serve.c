@@ -202,10 +202,11 @@ static int open_flume(struct serve *serve)
     return flume_open(&options, &serve->server.flume);
 }
 
-/* What a secret opened is not kept for a server without one. */
+/* Nothing is opened that nobody may see, and what was opened once is not kept. */
 static int open_owner(struct serve *serve)
 {
-    if (serve->keys == NULL) return owner_forget(serve->source.views_path);
+    if (serve->keys == NULL || !access_names(serve->access, API_SCOPE_PRIVATE))
+        return owner_forget(serve->source.views_path);
     int err = owner_open(&serve->server, serve->source.views_path, &serve->owner);
     if (err == OK) serve->server.opened = owner_server(serve->owner);
     return err;

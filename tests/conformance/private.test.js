@@ -169,6 +169,8 @@ test('without tokens nobody sees what is private, nor with --public', async (t) 
     const without = await follow(t, where, { tokens: false, args })
     const { seen } = await compare(t, log, withSecret, without, undefined, false)
     assert.strictEqual(seen, 0)
+    /* nothing is opened that nobody may see */
+    assert.ok(!fs.existsSync(path.join(withSecret.views, 'private')))
   }
 })
 
