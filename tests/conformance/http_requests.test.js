@@ -425,6 +425,8 @@ async function check(server, row, behind) {
     else if (row.expect) await raw.until(() => read().answers.length >= first + 2, 'the answer behind 100')
     list = read().answers.slice(first)
     if (refused && list.length === 0 && raw.ended && read().rest === '') return
+    // who ends his side within a body is cut off when that is noticed, and told 408 where it is not
+    if (row.half && want.length === 0 && list[0]?.status === 408) want.push([408])
     assert.strictEqual(list.length, want.length, shown())
     list.forEach((answer, i) => {
       assert.ok(want[i].includes(answer.status), `${answer.status}, wanted ${want[i].join(' or ')}: ${shown()}`)
