@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/limits.h"
 #include "server/ws.h"
 #include "tests/support/api_kit.h"
 
@@ -266,6 +267,35 @@ Test(ws, a_client_that_does_not_read_holds_nobody_up)
             for (int k = 0; k < (i == 0 ? 1 : 40); k++)
                 frame_with(other, "xxxx");
     }
+    (void)close(stuck);
+    (void)close(other);
+}
+
+/* By the time that another client was given all there is. */
+Test(ws, little_is_made_ahead_for_a_client_that_does_not_read)
+{
+    enum { RECORDS = 1500, LENGTH = 2100, KERNEL = 2 * (256 << 10) /* it doubles what is asked for */ };
+    struct buf body;
+    struct api_told told;
+    buf_init(&body, (size_t)16 << 20);
+    for (int i = 0; i < RECORDS; i++)
+        (void)buf_printf(&body, "\"%0*d\"\n", LENGTH, i);
+    (void)buf_putc(&body, '\0');
+    cr_assert_eq(body.err, OK);
+    kit.config.batch_max = RECORDS;
+    const struct api_ask ask = {
+        .method = API_POST, .target = "/log", .content_type = "application/x-ndjson", .body = body.data
+    };
+    api_kit_ask(&kit, &ask, &told);
+    cr_assert_eq(told.status, 201, "%s", told.body);
+    api_told_free(&told);
+    buf_free(&body);
+    int stuck = connect_to("/live"), other = connect_to("/live");
+    for (int i = 0; i < RECORDS; i++)
+        frame_with(other, "\"value\":\"0000");
+    frame_with(other, "\"sync\":true");
+    int64_t frames = kit.server.metrics.ws_frames - RECORDS - 1, most = LIMIT_FRAMES_AHEAD + KERNEL;
+    cr_expect_leq(frames, most / LENGTH + 1, "%lld frames, %lld bytes", (long long)frames, (long long)frames * LENGTH);
     (void)close(stuck);
     (void)close(other);
 }
