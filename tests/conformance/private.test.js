@@ -39,6 +39,7 @@ async function follow(t, where, { keys, tokens = true, views = folder(t), args =
   if (tokens) all.push('--token-file', file(t, 'tokens', TOKENS))
   if (keys) all.push('--secret', file(t, 'secret', secretFile(keys), 0o400))
   const server = await Server.start(t, all)
+  server.views = views
   /* what the views say of themselves is the same once they are built */
   for (const headers of [{}, owner]) await until(async () => (await server.request('/readyz', { headers })).status === 200, 'the views')
   return server
