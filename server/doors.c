@@ -12,10 +12,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "server/send_buffer.h"
 #include "store/err.h"
 
 #define BACKLOG 1024
-#define SEND_BUFFER (256 << 10)
 
 static int door_keep(struct doors *doors, const struct door *door)
 {
@@ -107,12 +107,11 @@ static bool address_any6(const struct sockaddr *address)
 /* A bound, listening socket, or -1 and errno. */
 static int tcp_socket(const struct addrinfo *address, bool only6)
 {
-    const int one = 1, only = only6, send_buffer = SEND_BUFFER;
+    const int one = 1, only = only6;
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    /* connections inherit it: what a client that does not read costs in the kernel */
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
+    send_buffer_cap(fd);
     if (address->ai_family == AF_INET6) (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
     if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) return fd;
     int number = errno;

@@ -54,6 +54,7 @@ struct http {
     /* without the lock: */
     _Atomic int64_t held;    /* bytes of bodies and answers in memory: exchange_hold */
     _Atomic int64_t flowing; /* streams that are not suspended */
+    _Atomic int64_t wide;    /* of them, those whose send buffer is free */
     _Atomic size_t handling; /* handlers running now; counted before `ending` is looked at */
     _Atomic bool stopping;   /* streams end after what they have, connections close after their answer */
     _Atomic bool ending;     /* no handler is called and nothing suspended any more */
@@ -103,6 +104,8 @@ struct exchange {
     bool finished;   /* nothing follows `out` */
     bool counted;    /* in http->streams */
     bool flows;      /* in http->flowing */
+    bool wide;       /* in http->wide */
+    size_t flown;    /* bytes since it began to flow, up to when it was looked at */
 };
 
 void exchange_list_add(struct exchange_list *list, struct exchange *exchange); /* under http->lock */

@@ -5,16 +5,61 @@
 
 #include "server/http_internal.h"
 #include "server/rows.h"
+#include "server/send_buffer.h"
 
 #define STREAM_BLOCK ((size_t)64 << 10) /* the most that is sent at once; the memory of a connection may allow less */
 #define STREAM_LEAST ((size_t)4 << 10)
 #define STREAM_TURN ((size_t)512 << 10) /* of all streams together: so much stands between a request and its turn */
 #define STREAM_KEEP ((size_t)128 << 10) /* a buffer that one huge row made larger is not kept */
 #define STREAM_ROW_MAX ((size_t)64 << 20)
+#define STREAM_ROOM ((size_t)4 << 10) /* most rows fit in so much */
+
+/* A client that has taken so much in one go is sent to with a free send buffer, as long as few are: with a small one server and
+ * client sleep and wake by turns, which costs more than the bytes do. */
+#define STREAM_WIDE_AFTER ((size_t)1 << 20)
+#define STREAMS_WIDE 16
 
 static size_t stream_bytes(const struct exchange *exchange)
 {
     return exchange->out.len - exchange->out_at;
+}
+
+static int stream_socket(const struct exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info != NULL ? info->connect_fd : -1;
+}
+
+static void stream_widen(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    exchange->wide = atomic_fetch_add(&http->wide, 1) < STREAMS_WIDE;
+    if (exchange->wide)
+        send_buffer_free(stream_socket(exchange));
+    else
+        (void)atomic_fetch_sub(&http->wide, 1);
+}
+
+/* It ends, or has all there is. */
+static void stream_narrow(struct exchange *exchange)
+{
+    exchange->flown = 0;
+    if (!exchange->wide) return;
+    exchange->wide = false;
+    send_buffer_cap(stream_socket(exchange));
+    (void)atomic_fetch_sub(&exchange->http->wide, 1);
+}
+
+/* The library has `len` more bytes. */
+static void stream_gave(struct exchange *exchange, size_t len)
+{
+    exchange->last_ms = flume_now_ms();
+    atomic_fetch_add_explicit(&exchange->http->server->metrics.http_bytes, (int64_t)len, memory_order_relaxed);
+    exchange->flown += len;
+    if (exchange->flown < STREAM_WIDE_AFTER) return;
+    exchange->flown = 0;
+    if (!exchange->wide) stream_widen(exchange);
 }
 
 static size_t stream_give(struct exchange *exchange, char *to, size_t max)
@@ -23,8 +68,7 @@ static size_t stream_give(struct exchange *exchange, char *to, size_t max)
     if (len > max) len = max;
     memcpy(to, exchange->out.data + exchange->out_at, len);
     exchange->out_at += len;
-    exchange->last_ms = flume_now_ms();
-    atomic_fetch_add_explicit(&exchange->http->server->metrics.http_bytes, (int64_t)len, memory_order_relaxed);
+    stream_gave(exchange, len);
     if (stream_bytes(exchange) == 0) {
         exchange->out_at = 0;
         buf_reset(&exchange->out);
@@ -45,15 +89,36 @@ static void stream_compact(struct exchange *exchange)
 
 /* Collects rows until there are `want` bytes, so that nothing but full blocks is sent while there is more. An error ends the
  * stream with a frame that says so. */
-static void stream_fill(struct exchange *exchange, size_t want)
+static void stream_collect(struct exchange *exchange, struct buf *out, size_t want)
 {
     struct rows *rows = exchange->reply.stream;
     int got = 1;
-    stream_compact(exchange);
-    while (got == 1 && exchange->out.len < want)
-        got = rows_next_framed(rows, exchange->reply.format, &exchange->out);
-    if (got < 0) (void)rows_error_framed(got, exchange->reply.format, &exchange->out);
+    while (got == 1 && out->len < want)
+        got = rows_next_framed(rows, exchange->reply.format, out);
+    if (got < 0) (void)rows_error_framed(got, exchange->reply.format, out);
     if (got < 0 || (got == 0 && (rows->ended || !rows->live))) exchange->finished = true;
+}
+
+/* Rows straight into the library's memory: how many bytes; 0 = there were none, or they are in `out` because one was too
+ * large. */
+static size_t stream_fill_direct(struct exchange *exchange, char *to, size_t max)
+{
+    struct buf direct;
+    buf_lend(&direct, to, max, exchange->out.max);
+    stream_collect(exchange, &direct, max > STREAM_ROOM ? max - STREAM_ROOM : max);
+    if (direct.lent) {
+        if (direct.len > 0) stream_gave(exchange, direct.len);
+        return direct.len;
+    }
+    buf_free(&exchange->out);
+    exchange->out = direct;
+    return 0;
+}
+
+static void stream_fill(struct exchange *exchange, size_t want)
+{
+    stream_compact(exchange);
+    stream_collect(exchange, &exchange->out, want);
 }
 
 /* How much of a stream is made at once. With many of them each has a smaller part, so that a request among them is not
@@ -90,6 +155,7 @@ static bool stream_suspend(struct exchange *exchange)
     bool suspend = http->generation == exchange->seen && !http->stopping;
     if (suspend) {
         stream_flows(exchange, false);
+        stream_narrow(exchange);
         MHD_suspend_connection(exchange->connection);
         exchange_list_add(&http->live, exchange);
     }
@@ -120,7 +186,10 @@ static ssize_t stream_read(void *cls, uint64_t at, char *to, size_t max)
             stream_look(exchange, &stopping, &ending);
             /* the client must be able to tell a stream that was cut from one that ended */
             if (ending) return MHD_CONTENT_READER_END_WITH_ERROR;
-            stream_fill(exchange, max);
+            bool direct = stream_bytes(exchange) == 0;
+            size_t len = direct ? stream_fill_direct(exchange, to, max) : 0;
+            if (len > 0) return (ssize_t)len;
+            if (!direct) stream_fill(exchange, max);
         }
         if (stream_bytes(exchange) > 0) return (ssize_t)stream_give(exchange, to, max);
         if (exchange->finished) return MHD_CONTENT_READER_END_OF_STREAM;
@@ -167,6 +236,7 @@ void stream_over(struct exchange *exchange)
     if (exchange->out.max == 0) return;
     http->server->metrics.http_streams--;
     stream_flows(exchange, false);
+    stream_narrow(exchange);
     buf_free(&exchange->out);
     (void)pthread_mutex_lock(&http->lock);
     if (exchange->counted) http->streams--;

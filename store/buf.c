@@ -1,7 +1,6 @@
 #include "store/buf.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +13,15 @@ void buf_init(struct buf *buf, size_t max)
     *buf = (struct buf){ .max = max };
 }
 
+void buf_lend(struct buf *buf, char *data, size_t cap, size_t max)
+{
+    *buf = (struct buf){ .data = data, .cap = cap, .max = max, .lent = true };
+}
+
 void buf_free(struct buf *buf)
 {
     if (buf == NULL) return;
-    free(buf->data);
+    if (!buf->lent) free(buf->data);
     *buf = (struct buf){ .max = buf->max };
 }
 
@@ -42,8 +46,10 @@ int buf_reserve(struct buf *buf, size_t extra)
     size_t cap = buf->cap < 256 ? 256 : buf->cap + buf->cap / 2;
     if (cap < need) cap = need;
     if (cap > buf->max) cap = buf->max;
-    char *data = realloc(buf->data, cap);
+    char *data = realloc(buf->lent ? NULL : buf->data, cap);
     if (data == NULL) return buf_fail(buf, ERR_NOMEM);
+    if (buf->lent) memcpy(data, buf->data, buf->len);
+    buf->lent = false;
     buf->data = data;
     buf->cap = cap;
     return OK;

@@ -5,6 +5,7 @@
 #ifndef STORE_BUF_H
 #define STORE_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,9 +23,13 @@ struct buf {
     size_t cap;
     size_t max; /* bytes; an append past it is ERR_LIMIT */
     int err;    /* OK or the first failure */
+    bool lent;  /* `data` is somebody else's: see buf_lend */
 };
 
 void buf_init(struct buf *buf, size_t max);
+/* Empty, over `cap` bytes at `data` that the caller keeps and that must stay until buf_free. What does not fit moves to memory of
+ * the buffer's own, all of it (`lent` is false from then on); the caller then finds nothing of use at `data`. */
+void buf_lend(struct buf *buf, char *data, size_t cap, size_t max);
 void buf_free(struct buf *buf);  /* NULL is fine; the struct may be used again after buf_init */
 void buf_reset(struct buf *buf); /* empty, memory kept, `err` cleared */
 

@@ -90,7 +90,7 @@ static _Atomic int64_t tide;
 struct tide_rows {
     struct rows rows;
     int64_t at, fail_at;
-    size_t pad;
+    size_t pad, more; /* bytes in each, and in each than in the one before */
 };
 
 static int tide_next(struct rows *rows, struct buf *out)
@@ -105,6 +105,7 @@ static int tide_next(struct rows *rows, struct buf *out)
     for (size_t i = 0; i < self->pad; i++)
         buf_putc(out, 'x');
     buf_puts(out, "\"}");
+    self->pad += self->more;
     rows->cursor = self->at++;
     return 1;
 }
@@ -124,14 +125,16 @@ static const struct rows_ops tide_ops = { .next = tide_next, .next_page = tide_p
 static int handle_rows(struct api_request *req, struct api_reply *reply)
 {
     struct tide_rows *self = calloc(1, sizeof *self);
-    int64_t pad = 0;
+    int64_t pad = 0, more = 0;
     self->rows =
         (struct rows){ .ops = &tide_ops, .server = req->server, .member = "rows", .limit = -1, .cursor = SEQ_EMPTY };
     self->fail_at = -1;
     (void)api_query_bool(req, reply, "live", &self->rows.live);
     (void)api_query_int(req, reply, "fail", 0, 1000, &self->fail_at);
     (void)api_query_int(req, reply, "pad", 0, 1 << 20, &pad);
+    (void)api_query_int(req, reply, "more", 0, 1000, &more);
     self->pad = (size_t)pad;
+    self->more = (size_t)more;
     return api_reply_rows(req, reply, &self->rows);
 }
 
@@ -595,6 +598,105 @@ Test(http, large_rows_arrive_whole)
     cr_expect_gt(strlen(http_kit_body(answer)), (size_t)20 * 300000);
     cr_expect(strstr(answer, "{\"n\":19,") != NULL);
     free(answer);
+}
+
+/* Rows up to several blocks long: those that fit go straight into the library's memory, the others do not. */
+Test(http, rows_of_every_size_arrive_whole_and_in_order)
+{
+    enum { ROWS = 400, MORE = 311 };
+    tide = ROWS;
+    char *answer = http_kit_ask(&kit, "GET /rows?more=311 HTTP/1.0\r\nHost: localhost\r\n" NDJSON "\r\n");
+    const char *at = http_kit_body(answer);
+    for (size_t n = 0; n < ROWS; n++) {
+        char head[40];
+        size_t head_len = (size_t)snprintf(head, sizeof head, "{\"n\":%zu,\"pad\":\"", n);
+        cr_assert(strncmp(at, head, head_len) == 0, "row %zu: %.60s", n, at);
+        at += head_len;
+        cr_assert_eq(strspn(at, "x"), n * MORE, "row %zu", n);
+        at += n * MORE;
+        cr_assert(strncmp(at, "\"}\n", 3) == 0, "row %zu", n);
+        at += 3;
+    }
+    cr_expect_eq(*at, '\0');
+    free(answer);
+}
+
+/* The server's end of a connection; this process has both. */
+static int server_socket(int client)
+{
+    struct sockaddr_storage mine = { 0 }, other;
+    socklen_t mine_len = sizeof mine;
+    (void)getsockname(client, (struct sockaddr *)&mine, &mine_len);
+    for (int fd = 3; fd < 1024; fd++) {
+        socklen_t len = sizeof other;
+        memset(&other, 0, sizeof other);
+        if (getpeername(fd, (struct sockaddr *)&other, &len) == 0 && len == mine_len && memcmp(&mine, &other, len) == 0)
+            return fd;
+    }
+    return -1;
+}
+
+/* -1 = this system does not say. */
+static int send_buffer_is_free(int client)
+{
+#ifdef SO_BUF_LOCK
+    int lock = 0;
+    socklen_t len = sizeof lock;
+    if (getsockopt(server_socket(client), SOL_SOCKET, SO_BUF_LOCK, &lock, &len) == 0) return (lock & 1) == 0;
+#endif
+    (void)client;
+    return -1;
+}
+
+static void take_bytes(int fd, size_t bytes)
+{
+    static char taken[1 << 16];
+    while (bytes > 0) {
+        ssize_t got = recv(fd, taken, bytes < sizeof taken ? bytes : sizeof taken, 0);
+        cr_assert(got > 0, "the stream ended");
+        bytes -= (size_t)got;
+    }
+}
+
+/* What the kernel keeps for clients that do not read is memory, too. */
+Test(http, few_streams_have_a_free_send_buffer_and_give_it_back)
+{
+    enum { CLIENTS = 20, FREE = 16 };
+    int fds[CLIENTS], are_free = 0;
+    tide = INT64_MAX;
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = http_kit_connect(&kit);
+        http_kit_send(fds[i], HEAD("GET", "/rows?pad=1000") NDJSON "\r\n");
+        take_bytes(fds[i], (size_t)3 << 20);
+        int is_free = send_buffer_is_free(fds[i]);
+        if (is_free < 0) cr_skip_test("SO_BUF_LOCK is not known here");
+        are_free += is_free;
+    }
+    cr_expect_eq(are_free, FREE);
+    for (int i = 0; i < CLIENTS; i++)
+        (void)close(fds[i]);
+    int fd = http_kit_connect(&kit);
+    http_kit_send(fd, HEAD("GET", "/rows?pad=1000") NDJSON "\r\n");
+    int64_t patience = flume_now_ms() + 20000;
+    do
+        take_bytes(fd, (size_t)1 << 20);
+    while (send_buffer_is_free(fd) != 1 && flume_now_ms() < patience);
+    cr_expect_eq(send_buffer_is_free(fd), 1, "those who left have given it back");
+    (void)close(fd);
+}
+
+Test(http, a_stream_that_waits_for_more_has_a_small_send_buffer)
+{
+    tide = 5000;
+    int fd = http_kit_connect(&kit);
+    http_kit_send(fd, HEAD("GET", "/rows?pad=1000&live=true") NDJSON "\r\n");
+    char *answer = http_kit_read(fd, "{\"n\":4999,", 20000);
+    cr_expect(strstr(answer, "{\"n\":4999,") != NULL);
+    free(answer);
+    for (int i = 0; i < 1000 && send_buffer_is_free(fd) == 1; i++)
+        usleep(10000);
+    cr_expect_neq(send_buffer_is_free(fd), 1);
+    (void)close(fd);
 }
 
 Test(http, an_error_in_the_middle_is_the_last_frame)

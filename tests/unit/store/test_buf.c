@@ -31,6 +31,24 @@ Test(buf, appends_of_every_kind_follow_each_other)
     buf_free(NULL);
 }
 
+Test(buf, what_does_not_fit_into_lent_memory_moves)
+{
+    char lent[16];
+    struct buf buf;
+    buf_lend(&buf, lent, sizeof lent, 40);
+    (void)buf_puts(&buf, "0123456789abcdef");
+    cr_expect(buf.lent && buf.data == lent, "it fits to the last byte");
+    (void)buf_puts(&buf, "ghij");
+    cr_expect(!buf.lent && buf.data != lent);
+    expect_text(&buf, "0123456789abcdefghij");
+    cr_expect_eq(buf_append(&buf, "0123456789abcdefghijk", 21), ERR_LIMIT);
+    buf_free(&buf);
+    buf_lend(&buf, lent, sizeof lent, 40);
+    (void)buf_putc(&buf, 'x');
+    buf_free(&buf);
+    cr_expect(buf.data == NULL && lent[0] == 'x', "what is lent is not given back");
+}
+
 Test(buf, integers_are_decimal_to_both_ends)
 {
     static const int64_t numbers[] = { 0, 9, 10, -1, INT64_MAX, INT64_MIN, 1234567890123 };
