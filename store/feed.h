@@ -19,6 +19,7 @@ struct feed_state {
     bool exists;
     struct ref id;    /* of its newest message */
     int64_t sequence; /* of its newest message */
+    double timestamp; /* that its newest message claims, ms; NAN if it has no number there */
 };
 
 /* A message that was checked by itself, with what the chain rule and the log need. */
@@ -48,8 +49,14 @@ int feed_check_next(const struct feed_state *state, const struct feed_message *m
 /* Fills message->record. `received` is the log's own timestamp in ms. */
 int feed_record(struct feed_message *message, double received);
 
+/* The message that comes next in the author's feed: signed, and checked by feed_check. `content` is compact JSON, an object or a string
+ * (encrypted). It claims to be of `now` (ms), or of a moment after the feed's newest message if that claims to be of later. ERR_INVALID if it is no
+ * valid message (too long, no type …), ERR_NOMEM. The caller frees with feed_message_free even after an error. */
+int feed_next(const struct feed_state *state, const struct ref *author, const uint8_t secret_key[64], double now,
+              struct slice content, struct feed_message *ret_message);
+
 /* Signs the canonical text of a value without signature with a 64 byte ed25519 secret key (libsodium's form) and appends the
- * signed message in compact form to `out`. For generators and, later, publishing. */
+ * signed message in compact form to `out`. */
 int feed_sign(const char *unsigned_value, size_t len, const uint8_t secret_key[64], const uint8_t *hmac_key,
               struct buf *out);
 

@@ -95,6 +95,10 @@ int64_t flume_now_ms(void); /* CLOCK_MONOTONIC */
 /* ---- appending ------------------------------------------------------------------------------------------------ */
 
 struct flume_append;
+/* Makes job->messages[0] as the one that comes next in the feed, which stands at `state`: checked by feed_check, without its record's time. Indexer
+ * thread; must not block. OK, or the error that the job ends with. */
+typedef int flume_make_fn(struct flume_append *job, const struct feed_state *state);
+
 /* Called once from the indexer thread when the job is over; the job is the caller's again. */
 typedef void flume_append_fn(struct flume_append *job);
 
@@ -105,6 +109,10 @@ struct flume_append {
     /* accept any: raw values as they will be stored */
     const struct slice *values;
     size_t count;
+    /* Instead of one message that is there already: `messages` is room for one, zeroed, and it is made when its turn in the feed of
+     * `author` has come. So messages of one feed can come from many threads and none of them forks it. */
+    flume_make_fn *make; /* NULL: the messages are there */
+    struct ref author;
     const struct flume_expect *expect; /* NULL: nothing is */
     bool relaxed;                      /* done as soon as the log has it; otherwise after fsync */
     int64_t deadline_ms; /* give up (ERR_TIMEOUT) if the views that the chain rule needs are not built by then */

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ static size_t message_bytes(const struct feed_message *message)
 static size_t job_bytes(const struct flume_append *job)
 {
     size_t bytes = 0;
+    if (job->make != NULL) return VALUE_COST + FEED_MESSAGE_MAX; /* it is not there yet when the job comes */
     for (size_t i = 0; i < job->count; i++)
         bytes += VALUE_COST + (job->messages != NULL ? message_bytes(&job->messages[i]) : job->values[i].len);
     return bytes;
@@ -227,7 +229,10 @@ static int feed_state_stored(struct round *round, const struct ref *author, stru
     struct message *scan = &round->flume->scan;
     if (err == OK) err = message_scan(scan, record.value.data, record.value.len);
     if (err != OK) return err;
-    *ret_state = (struct feed_state){ .exists = true, .id = scan->id, .sequence = latest.sequence };
+    *ret_state = (struct feed_state){ .exists = true,
+                                      .id = scan->id,
+                                      .sequence = latest.sequence,
+                                      .timestamp = scan->has_timestamp ? scan->timestamp : NAN };
     return OK;
 }
 
@@ -235,7 +240,9 @@ static int feed_state_now(struct round *round, const struct ref *author, struct 
 {
     const struct pending_entry *entry = pending_find(&round->flume->pending, author);
     if (entry == NULL) return feed_state_stored(round, author, ret_state);
-    *ret_state = (struct feed_state){ .exists = true, .id = entry->id, .sequence = entry->sequence };
+    *ret_state = (struct feed_state){
+        .exists = true, .id = entry->id, .sequence = entry->sequence, .timestamp = entry->timestamp
+    };
     return OK;
 }
 
@@ -261,7 +268,9 @@ static int message_take(struct round *round, struct feed_message *message, int64
     if (err == OK) err = round_add(round, (struct slice){ message->record.data, message->record.len });
     if (err != OK) return err;
     int64_t where = -(int64_t)round->count; /* -1 - (count - 1) */
-    struct pending_entry feed = { .key = message->author, .id = message->id, .sequence = message->sequence };
+    struct pending_entry feed = {
+        .key = message->author, .id = message->id, .sequence = message->sequence, .timestamp = message->timestamp
+    };
     struct pending_entry id = { .key = message->id, .where = where };
     err = pending_set(pending, &feed);
     if (err == OK) err = pending_set(pending, &id);
@@ -291,7 +300,8 @@ static int message_check(struct round *round, struct flume_append *job, size_t i
 {
     struct feed_message *message = &job->messages[i];
     struct feed_state state;
-    int err = feed_state_now(round, &message->author, &state);
+    int err = feed_state_now(round, job->make != NULL ? &job->author : &message->author, &state);
+    if (err == OK && job->make != NULL) err = job->make(job, &state);
     if (err != OK) return err;
     err = feed_check_next(&state, message);
     if (err == OK) return message_take(round, message, &job->seqs[i]);
@@ -323,8 +333,10 @@ static int job_expect(struct round *round, struct flume_append *job)
     if (job->messages == NULL && round->count > 0 && !job->expect->some)
         return err_set(ERR_STALE, "something else is being appended at this moment");
     if (job->messages == NULL) return expect_log(job->expect, log_since(atomic_load(&round->flume->log)));
+    if (job->make != NULL) job->messages->author = job->author;
     int stale = expect_feeds(job->expect, job->messages, job->count, state_now, round, &job->index, &job->stored);
     if (stale != ERR_STALE) return stale;
+    if (job->make != NULL) return stale;
     job_set_detail(job, stale);
     for (size_t i = 0; i < job->count; i++) {
         int found = message_where(round, &job->messages[i].id, &job->seqs[i]);

@@ -14,6 +14,7 @@ struct pending_entry {
     bool known;       /* false: as if it were absent */
     struct ref id;    /* feed: its newest message */
     int64_t sequence; /* feed: of that message */
+    double timestamp; /* feed: that it claims */
     int64_t where;    /* message: its seq, or -1 - n for the n-th value of the batch that is being made */
 };
 
