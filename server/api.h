@@ -20,6 +20,7 @@
 struct access;
 struct gate;
 struct keys;
+struct node;
 struct plain;
 struct api_route;
 
@@ -29,6 +30,7 @@ struct server {
     const struct access *access; /* access.h */
     struct metrics metrics;
     const struct keys *keys; /* store/keys.h: whose server this is; NULL without --secret */
+    struct node *node;       /* node.h: publishes for a log that is followed; NULL: nobody does */
     bool owned;              /* appends are possible: the log is ours */
     int64_t started_ms;      /* CLOCK_MONOTONIC */
     _Atomic bool stopping;

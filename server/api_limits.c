@@ -4,6 +4,8 @@
 #include "server/api_record.h"
 #include "server/config_table.h"
 #include "server/limits.h"
+#include "server/node.h"
+#include "server/publish_body.h"
 #include "store/canonical.h"
 
 struct limit {

@@ -20,7 +20,9 @@
 #include "server/limits.h"
 #include "server/listen.h"
 #include "server/owner.h"
+#include "server/node.h"
 #include "server/plain.h"
+#include "server/publish.h"
 #include "server/version.h"
 #include "server/wake.h"
 #include "server/ws.h"
@@ -184,10 +186,29 @@ static int check_where(const struct config *config)
                             "SSB node, or --data DIR for one of Sluice's own; see `sluice serve --help`");
 }
 
+/* Where a core goes, and who may read it there, is not ours to say. */
+static void forbid_core_files(void)
+{
+    const struct rlimit none = { 0, 0 };
+    (void)setrlimit(RLIMIT_CORE, &none);
+}
+
+/* Whose server this is, and who signs for him. */
+static int open_identity(struct serve *serve)
+{
+    const struct config *config = &serve->config;
+    int err = check_where(config);
+    if (err == OK) err = publish_check(config);
+    if (err == OK && config->secret != NULL) err = keys_open(config->secret, &serve->keys);
+    if (err == OK) err = publish_open(config, &serve->server.node);
+    serve->server.keys = serve->keys;
+    if (serve->keys != NULL) forbid_core_files();
+    return err;
+}
+
 static int open_flume(struct serve *serve)
 {
-    int err = check_where(&serve->config);
-    if (err == OK) err = cli_source_init(&serve->config, serve->config.data != NULL, &serve->source);
+    int err = cli_source_init(&serve->config, serve->config.data != NULL, &serve->source);
     if (err != OK) return err;
     const struct flume_options options = {
         .open_log = cli_source_open,
@@ -245,6 +266,7 @@ static void stop_all(struct serve *serve)
     atomic_store(&serve->server.stopping, true);
     if (serve->port_file_written) (void)unlink(serve->config.port_file);
     if (serve->accepting) listen_stop(serve->listener);
+    node_stop(serve->server.node); /* requests that wait for it get their answers */
     wake_detach(&serve->wake);
     owner_detach(serve->owner);
     ws_stop(serve->ws, DRAIN_WS_MS);
@@ -254,6 +276,7 @@ static void stop_all(struct serve *serve)
     plain_free(serve->server.plain);
     listen_free(serve->listener);
     access_free(serve->access);
+    node_free(serve->server.node);
     keys_free(serve->keys);
     cli_source_free(&serve->source);
 }
@@ -295,19 +318,10 @@ static int run(const struct serve *serve)
     }
 }
 
-/* Where a core goes, and who may read it there, is not ours to say. */
-static void forbid_core_files(void)
-{
-    const struct rlimit none = { 0, 0 };
-    (void)setrlimit(RLIMIT_CORE, &none);
-}
-
 static int start(struct serve *serve)
 {
     raise_descriptor_limit(&serve->config);
-    int err = serve->config.secret != NULL ? keys_open(serve->config.secret, &serve->keys) : OK;
-    serve->server.keys = serve->keys;
-    if (serve->keys != NULL) forbid_core_files();
+    int err = open_identity(serve);
     if (err == OK) err = open_flume(serve);
     if (err != OK) return err;
     err = open_doors(serve);

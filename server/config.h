@@ -28,6 +28,9 @@ struct config {
     char *token_file; /* one token a line; needed for every request if given */
     bool public_read; /* --public: anybody may read public messages, nothing else */
     char *secret;     /* the owner's secret file (store/keys.h) */
+    bool publish;     /* POST /publish */
+    bool sole_signer; /* nobody else signs with the secret, says whoever started the server */
+    char *node_socket;
     char *allow_host[CONFIG_NAMES_MAX];
     size_t allow_host_count;
     char *allow_origin[CONFIG_NAMES_MAX];
@@ -44,6 +47,7 @@ struct config {
     int64_t wait_timeout;      /* seconds that a view may take to be fresh */
     int64_t query_timeout;     /* seconds that a query may look for its next row */
     int64_t stall_timeout;     /* seconds that a WebSocket client may take nothing */
+    int64_t node_timeout;      /* seconds that the node may take to publish */
     int64_t limit_max;         /* rows of a JSON page */
     int64_t heartbeat;         /* seconds between signs of life on an idle stream */
     int64_t streams_max;       /* live HTTP streams at once */

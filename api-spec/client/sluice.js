@@ -598,10 +598,15 @@ export class Sluice {
     return this.#post(NDJSON, lines.join('\n') + '\n', options)
   }
 
+  // Publishes in the owner's name: its record; { key } alone if a node has published it and its log has not shown it yet. options: recps (who
+  // alone can read it), head (as append's), signal
+  publish(content, { recps, head, signal } = {}) {
+    return this.json('POST', '/publish', { headers: { 'Content-Type': 'application/json', ...matchOf(head) }, body: lineOf({ content, recps }), signal })
+  }
+
   #post(type, body, { durability, head, signal }) {
     const prefer = durability ? { Prefer: 'durability=' + durability } : {}
-    const match = head === null ? { 'If-None-Match': '*' } : head === undefined ? {} : { 'If-Match': `"${head}"` }
-    return this.json('POST', '/log', { headers: { 'Content-Type': type, ...prefer, ...match }, body, signal })
+    return this.json('POST', '/log', { headers: { 'Content-Type': type, ...prefer, ...matchOf(head) }, body, signal })
   }
 
   // ---- views
@@ -634,6 +639,10 @@ export class Sluice {
   views(options) { return this.json('GET', '/views', options) }
   rebuild(name, options) { return this.json('POST', `/views/${encodeURIComponent(name)}/rebuild`, options) }
   status(options) { return this.json('GET', '/status', options) }
+}
+
+function matchOf(head) {
+  return head === null ? { 'If-None-Match': '*' } : head === undefined ? {} : { 'If-Match': `"${head}"` }
 }
 
 export function lineOf(value) {

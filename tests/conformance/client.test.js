@@ -6,6 +6,7 @@ const fs = require('node:fs')
 const path = require('node:path')
 const { pathToFileURL } = require('node:url')
 const WebSocket = require('ws')
+const ssbKeys = require('ssb-keys')
 const ssbRef = require('ssb-ref')
 const { ROOT, Server, folder, generate, importLines, until } = require('../support/sluice')
 const { Author } = require('../support/author')
@@ -226,6 +227,24 @@ test('rows come whole, wherever the network parts them', async () => {
     const client = new Sluice('http://x', { fetch: async () => new Response(stream) })
     assert.deepStrictEqual(await take(client.log().stream()), rows)
   }
+})
+
+test('it publishes in the owner\'s name', async (t) => {
+  const dir = folder(t)
+  const [secret, tokens] = ['secret', 'tokens'].map((name) => path.join(dir, name))
+  const keys = ssbKeys.loadOrCreateSync(secret)
+  fs.writeFileSync(tokens, 'the-token-of-the-owner read publish\n', { mode: 0o600 })
+  const server = await Server.start(t, ['--data', path.join(dir, 'data'), '--publish', '--sole-signer', '--secret', secret, '--token-file', tokens])
+  const { Sluice } = await load()
+  const client = new Sluice(server.url, { token: 'the-token-of-the-owner' })
+  t.after(() => client.close())
+  await assert.rejects(client.publish({ type: 'post', text: 'one' }), { code: 'first-message', status: 428 })
+  const one = await client.publish({ type: 'post', text: 'one' }, { head: null })
+  assert.strictEqual(one.value.content.text, 'one')
+  const two = await client.publish({ type: 'post', text: 'two' }, { head: one.key, recps: [keys.id] })
+  assert.strictEqual(ssbKeys.unbox(two.value.content, keys).text, 'two')
+  await assert.rejects(client.publish({ type: 'post', text: 'two' }, { head: one.key }), { code: 'stale-head' })
+  await assert.rejects(client.publish(), { code: 'bad-request', status: 400 })
 })
 
 test('an append can depend on where the feed is', async (t) => {
