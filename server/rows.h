@@ -43,7 +43,8 @@ int rows_error_framed(int err, enum api_format format, struct buf *out);
  * "key" in front is shown as {"seq":N,"value":RECORD}; one that is no JSON as {"seq":N,"base64":"…"}. Newlines between tokens become spaces. */
 int record_print(const struct log_record *record, struct buf *out);
 
-/* The same for a record of `log`, cheaper: what was found out about the record is remembered in server->plain. */
+/* The same for a record of `log`, and behind seq `"encrypted":FORMAT` if its content is. Cheaper: what was found out about the record is remembered in
+ * server->plain. */
 int record_show(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out);
 
 /* Records of the log in log order, through a filter: /log, and subscriptions of /live. */

@@ -169,7 +169,7 @@ test('a configuration file that is none is an error that says where', (t) => {
 
 // ---- cat
 
-test('cat gives what GET /log gives, with all of its options, beside a server that has the log open', async (t) => {
+test('cat gives what GET /log gives but for what that says of encrypted records, with all of its options, beside a server that has the log open', async (t) => {
   const dir = importLines(t, lines)
   const server = await Server.start(t, ['--data', dir])
   const some = (i) => seqs[i * 37 % seqs.length]
@@ -182,7 +182,7 @@ test('cat gives what GET /log gives, with all of its options, beside a server th
           const args = [...bounds.flatMap(([name, seq]) => [`--${name}`, String(seq)]), ...(reverse ? ['--reverse'] : []), ...(limit ? ['--limit', String(limit)] : [])]
           const query = [...bounds.map(([name, seq]) => `${name}=${seq}`), ...(reverse ? ['reverse=true'] : []), ...(limit ? [`limit=${limit}`] : [])].join('&')
           const { text } = await server.request('/log?' + query, { headers: { Accept: 'application/x-ndjson' } })
-          assert.strictEqual(fine(['cat', '--data', dir, ...args]), text, query)
+          assert.strictEqual(fine(['cat', '--data', dir, ...args]), text.replace(/^(\{"seq":\d+,)"encrypted":"box1",/gm, '$1'), query)
           n += text.length
         }
       }
