@@ -349,8 +349,8 @@ static bool bearer_of(const struct access_request *request, struct slice *ret_to
 static bool target_has_token(struct slice target)
 {
     static const char *const names[] = { "token", "access_token", "auth_token", "bearer", "authorization" };
-    const char *at = target.len == 0 ? NULL : memchr(target.data, '?', target.len);
-    const char *end = target.data + target.len;
+    if (target.len == 0) return false;
+    const char *at = memchr(target.data, '?', target.len), *end = target.data + target.len;
     while (at != NULL && ++at < end) {
         size_t len = 0;
         while (at + len < end && at[len] != '=' && at[len] != '&')
