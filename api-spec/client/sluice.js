@@ -319,14 +319,22 @@ export class Subscription {
 
 // One socket for all subscriptions of a client: opened for the first one, closed behind the last.
 class Live {
-  #client; #retries
+  #client; #retries; #told
   #subs = new Set(); #wires = new Map(); #names = new Map()
   #socket = null; #state = 'closed' // closed, opening, open, waiting
   #count = 0; #tries = 0; #proven = false; #timer = null
 
-  constructor(client, retries) {
+  constructor(client, { retries, connection }) {
     this.#client = client
     this.#retries = retries
+    this.#told = connection || (() => {})
+  }
+
+  // closed, opening, open, waiting: told to who asked for it.
+  #turn(state) {
+    if (this.#state === state) return
+    this.#state = state
+    this.#told(state)
   }
 
   join(sub) {
@@ -377,13 +385,13 @@ class Live {
 
   #forget(state) {
     this.#socket = null
-    this.#state = state
+    this.#turn(state)
     this.#wires.clear()
     this.#names.clear()
   }
 
   async #open() {
-    this.#state = 'opening'
+    this.#turn('opening')
     let socket
     try {
       socket = await this.#client.socket('/live?subscribe=false')
@@ -400,7 +408,7 @@ class Live {
   }
 
   #opened() {
-    this.#state = 'open'
+    this.#turn('open')
     for (const sub of this.#subs) if (!sub.paused) this.#ask(sub)
   }
 
@@ -503,11 +511,12 @@ class Turns {
 export class Sluice {
   #options; #live; #turns
 
-  // options: token, headers, fetch, WebSocket (a class), requests (at once, 8), retries (of reading, 5)
+  // options: token, headers, fetch, WebSocket (a class), requests (at once, 8), retries (of reading, 5), connection (is told how the socket of
+  // live is: 'opening', 'open', 'waiting' to be opened again, 'closed')
   constructor(url = globalThis.location?.origin || 'http://127.0.0.1:8990', options = {}) {
     this.url = String(url).replace(/\/+$/, '')
     this.#options = { requests: 8, retries: 5, ...options }
-    this.#live = new Live(this, this.#options.retries)
+    this.#live = new Live(this, this.#options)
     this.#turns = new Turns(this.#options.requests)
   }
 

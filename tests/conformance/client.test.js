@@ -351,6 +351,19 @@ test('sync comes once, between what is old and what is new', async (t) => {
   assert.deepStrictEqual(state.items.map((item) => item.sync || item.key), [...records.slice(0, 60).map(({ key }) => key), true, ...records.slice(60, 70).map(({ key }) => key)])
 })
 
+test('who asked for it is told how the socket is', async (t) => {
+  const states = []
+  const { client, sockets } = await start(t, { count: 10, options: { connection: (state) => states.push(state) } })
+  assert.deepStrictEqual(states, [])
+  const all = follow(t, client.live())
+  await all.until(10)
+  assert.deepStrictEqual(states, ['opening', 'open'])
+  sockets.at(-1).terminate()
+  await until(() => states.at(-1) === 'open' && states.length === 5, 'the next socket')
+  all.sub.close()
+  assert.deepStrictEqual(states, ['opening', 'open', 'waiting', 'opening', 'open', 'closed'])
+})
+
 test('subscriptions go on from their places when the socket breaks or the server ends', async (t) => {
   const { client, sockets, server } = await start(t, { count: 100 })
   server.args.splice(server.args.indexOf('--listen') + 1, 1, `127.0.0.1:${server.port}`)

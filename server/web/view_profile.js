@@ -1,0 +1,119 @@
+// Somebody: name, picture, what they say of themselves, whom they follow and who follows them, what they wrote.
+import { sluice } from '/web/app.js'
+import { activity } from '/web/chart.js'
+import { h, put } from '/web/dom.js'
+import { list, Newcomers } from '/web/lists.js'
+import { markdown } from '/web/markdown.js'
+import { bodyOf, card, folded, isPost, rootOf } from '/web/messages.js'
+import { avatar, name, person, personLink } from '/web/people.js'
+import { to } from '/web/routes.js'
+import { fill, state } from '/web/states.js'
+import { number } from '/web/text.js'
+
+const PAGE = 15
+const WHOLE = 300 // messages of a feed that are all looked at for its chart; of a longer one a sample
+const SAMPLE = 60
+const SHOWN = 60 // people of a list at once
+
+const feedPath = (id) => '/feeds/' + encodeURIComponent(id)
+
+async function newest(id, query, signal) {
+  try {
+    const page = await sluice.json('GET', `${feedPath(id)}?${new URLSearchParams({ reverse: true, limit: 1, ...query })}`, { signal })
+    return page.messages[0]?.value.sequence || 0
+  } catch (err) {
+    if (err.status === 404) return 0
+    throw err
+  }
+}
+
+const timeAt = (record) => Number(record.value?.timestamp)
+const usable = (points) => points.filter(([time]) => Number.isFinite(time) && time > 0 && time < Date.now() + 86400000 * 366)
+
+// [time, messages] of a feed of n messages.
+async function pointsOf(id, n, signal) {
+  if (n <= WHOLE) {
+    const page = await sluice.json('GET', `${feedPath(id)}?limit=${WHOLE}&stale=ok`, { signal })
+    return usable(page.messages.map((record) => [timeAt(record), 1]))
+  }
+  const wanted = Array.from({ length: SAMPLE + 1 }, (_, i) => 1 + Math.round(i * (n - 1) / SAMPLE))
+  const records = await Promise.all(wanted.map((sequence) => sluice.feedMessage(id, sequence, { stale: 'ok' }, { signal }).catch(() => null)))
+  return usable(records.map((record, i) => [record ? timeAt(record) : NaN, i === 0 ? 1 : wanted[i] - wanted[i - 1]]))
+}
+
+async function chartShow(place, id, signal) {
+  try {
+    const n = await newest(id, { stale: 'ok' }, signal)
+    if (n === 0) return
+    const chart = activity(await pointsOf(id, n, signal), n, n > WHOLE)
+    if (!signal.aborted) put(place, chart)
+  } catch { /* a profile without a chart is one all the same */ }
+}
+
+const LISTS = [['follows', 'follows'], ['followedBy', 'followed by'], ['friends', 'friends'], ['blocks', 'blocks'], ['blockedBy', 'blocked by']]
+
+function people(rows) {
+  const box = h('ul', { class: 'people' })
+  const add = (from) => {
+    box.append(...rows.slice(from, from + SHOWN).map(({ id }) => h('li', null, avatar(id), personLink(id))))
+    if (rows.length > from + SHOWN) {
+      const more = h('li', null, h('button', { type: 'button', on: { click: () => { more.remove(); add(from + SHOWN) } } }, `${number(rows.length - from - SHOWN)} more`))
+      box.append(more)
+    }
+  }
+  add(0)
+  return box
+}
+
+// Faces are only asked for when somebody opens the list.
+function contactsOf(answer) {
+  return h('div', { class: 'contacts' }, LISTS.filter(([field]) => answer[field].length > 0).map(([field, word]) => {
+    const details = h('details', null, h('summary', null, word, ' ', h('b', null, number(answer[field].length))))
+    details.addEventListener('toggle', () => { if (details.open && details.children.length === 1) details.append(people(answer[field])) })
+    return details
+  }), LISTS.every(([field]) => answer[field].length === 0) && h('p', { class: 'fine' }, 'Follows nobody yet, and nobody follows.'))
+}
+
+export function postCard(record) {
+  const root = rootOf(record)
+  return card(record, {
+    href: to.thread(root || record.key, record.key), body: folded(bodyOf(record)),
+    note: root && h('p', { class: 'fine in-reply' }, 'in ', h('a', { href: to.thread(root) }, 'a thread'))
+  })
+}
+
+function top(id) {
+  const about = h('div', { class: 'about' })
+  person(id).then(({ description }) => { if (description) put(about, markdown(description)) })
+  return h('header', { class: 'profile' }, avatar(id, 'large'),
+    h('div', null, h('h1', { tabindex: -1 }, name(id)), h('p', { class: 'id' }, h('code', null, id))), about)
+}
+
+export function view({ signal, id, asked }) {
+  if (!id) return { title: 'Profile', node: h('div', null, h('h1', { tabindex: -1 }, 'Profile'), state('That is no feed', `“${asked.slice(0, 80)}” is not the id of a feed.`)), begin() {} }
+  const chart = h('div', { class: 'chart-place' })
+  const contacts = h('div', { class: 'contacts-place' })
+  const posts = h('div', { class: 'fill' })
+  const load = async () => {
+    const shown = await list({
+      place: posts, signal, label: 'Newest posts', member: 'messages', row: postCard,
+      none: state('No posts yet', 'Nothing that this feed wrote as a post is in the log.'),
+      ask: (query) => sluice.json('GET', '/log?' + new URLSearchParams({ author: id, type: 'post', reverse: true, limit: PAGE, ...query }), { signal })
+    })
+    if (shown) newcomers.from(shown.since)
+  }
+  const newcomers = new Newcomers(signal, {
+    matters: (record) => isPost(record) && record.value.author === id, words: ['new post', 'new posts'],
+    show: async () => { await load(); posts.querySelector('article')?.focus() }
+  })
+  person(id).then((about) => { if (!signal.aborted && about.name) document.title = `${about.name.slice(0, 60)} · Sluice` })
+  return {
+    title: 'Profile',
+    node: h('div', null, top(id), contacts, chart, h('h2', null, 'Newest posts'), newcomers.element, posts),
+    begin() {
+      chartShow(chart, id, signal)
+      fill(contacts, signal, (query) => sluice.contacts(id, query, { signal }), contactsOf)
+      return load()
+    }
+  }
+}

@@ -1,0 +1,217 @@
+'use strict'
+// Each view of the page over the sample log, held against what the API says.
+const test = require('node:test')
+const assert = require('node:assert')
+const { execFileSync } = require('node:child_process')
+const { clean, go, live, open, settled, shared } = require('../support/browser')
+const { Server, importLines, sample, until } = require('../support/sluice')
+
+const id = encodeURIComponent
+const FARID = '@J6RUUChpjXqpkJ+8ggm2ErzgaZn2dMnTb53ScgJfyt8=.ed25519'
+const ROOT = '%Ge9m8YK/73cOIih+2RG+Sa1RbKhTO5ib44a0ORg/p/Q=.sha256'
+let server
+test.before(async () => { server = await Server.start(shared, ['--data', importLines(shared, sample())]) })
+
+const keys = (page) => page.locator('main article').evaluateAll((all) => all.map((one) => one.dataset.key))
+const texts = (page, selector) => page.locator(selector).allInnerTexts()
+const at = async (t, hash, options) => {
+  const page = await open(t, server, hash, options)
+  await settled(page)
+  return page
+}
+
+test('home: threads in the order of their newest activity, with names and likes, and older ones on request', async (t) => {
+  const page = await at(t, '#/')
+  const { threads } = await server.get('/threads?limit=30')
+  assert.deepStrictEqual(await keys(page), threads.slice(0, 15).map((thread) => thread.id))
+  const first = page.locator('main article').first()
+  await first.locator('.person', { hasText: 'otto2' }).waitFor()
+  await first.locator('.likes', { hasText: '1' }).waitFor()
+  assert.match(await first.innerText(), /3 replies/)
+  await page.locator('.older').click()
+  await page.waitForFunction(() => document.querySelectorAll('main article').length === 30)
+  assert.deepStrictEqual(await keys(page), threads.map((thread) => thread.id))
+  clean(page, server.url)
+})
+
+test('a thread: its messages in causal order with their likes; an answer leads to its place in it', async (t) => {
+  const thread = await server.get(`/messages/${id(ROOT)}/thread`)
+  const page = await at(t, '#/thread/' + id(ROOT))
+  assert.deepStrictEqual(await keys(page), thread.messages.map((message) => message.key))
+  for (const [key, count] of Object.entries(thread.votes)) assert.match(await page.locator(`article[data-key="${key}"] .likes`).innerText(), new RegExp(`${count}\\b`))
+  const reply = thread.messages[3].key
+  await go(page, '#/thread/' + id(reply))
+  await page.locator(`article.here[data-key="${reply}"]`).waitFor()
+  assert.deepStrictEqual(await keys(page), thread.messages.map((message) => message.key))
+  await page.waitForFunction((key) => document.activeElement.dataset.key === key, reply)
+  clean(page, server.url)
+})
+
+test('a profile: name, description, people, posts, and an activity chart that says what it shows', async (t) => {
+  const page = await at(t, '#/profile/' + id(FARID))
+  await page.locator('h1', { hasText: 'farid' }).waitFor()
+  await page.locator('.about', { hasText: 'probably a guitar' }).waitFor()
+  const contacts = await server.get('/contacts/' + id(FARID))
+  assert.deepStrictEqual((await texts(page, '.contacts summary')).map((text) => text.replace(/\s+/g, ' ').trim()),
+    [`follows ${contacts.follows.length}`, `followed by ${contacts.followedBy.length}`, `friends ${contacts.friends.length}`, `blocks ${contacts.blocks.length}`])
+  await page.locator('.contacts summary').first().click()
+  await page.waitForFunction((n) => document.querySelectorAll('.contacts details[open] .people li').length === n, contacts.follows.length)
+  const posts = await server.get(`/log?type=post&reverse=true&limit=15&author=${id(FARID)}`)
+  assert.deepStrictEqual(await keys(page), posts.messages.map((message) => message.key))
+  const chart = page.locator('.chart svg')
+  await chart.waitFor()
+  const messages = (await server.get(`/feeds/${id(FARID)}?limit=1000`)).messages.length
+  assert.match(await chart.getAttribute('aria-label'), new RegExp(`^Activity\\. ${messages} messages from 2 Jan 2015 to 5 Jun 2016`))
+  assert.ok(await page.locator('.chart rect').count() > 10)
+  clean(page, server.url)
+})
+
+test('channels: the busiest first, narrowed by typing; one channel with its threads', async (t) => {
+  const page = await at(t, '#/channels')
+  const { channels } = await server.get('/channels?limit=1000')
+  const counts = (await texts(page, '.chips .n')).map((text) => parseInt(text, 10))
+  assert.deepStrictEqual(counts, channels.map(({ count }) => count).sort((a, b) => b - a))
+  await page.fill('#channel-filter', 'Boo')
+  await page.waitForFunction(() => document.querySelectorAll('.chips a').length === 1)
+  await page.locator('.chips a').click()
+  await page.waitForFunction(() => location.hash === '#/channel/books')
+  await settled(page)
+  await page.locator('h1', { hasText: '#books' }).waitFor()
+  const { threads } = await server.get('/threads?channel=books&limit=15')
+  assert.deepStrictEqual(await keys(page), threads.map((thread) => thread.id))
+  clean(page, server.url)
+})
+
+test('one message: as people read it, its likes, what links to it, and the bytes that were signed', async (t) => {
+  const page = await at(t, '#/message/' + id(ROOT))
+  const record = await server.get('/messages/' + id(ROOT))
+  assert.deepStrictEqual(JSON.parse(await page.locator('pre.raw').innerText()), record)
+  const { links } = await server.get(`/messages/${id(ROOT)}/links?limit=50`)
+  await page.waitForFunction((n) => document.querySelectorAll('article.row').length === n, links.length)
+  await page.locator('h2', { hasText: '5 likes' }).waitFor()
+  await page.getByRole('button', { name: 'The bytes that were signed' }).click()
+  const raw = (await server.request(`/messages/${id(ROOT)}/raw`)).text
+  await page.waitForFunction((text) => document.querySelector('pre.raw').textContent === text, raw)
+  clean(page, server.url)
+})
+
+// What is asked of /search is answered here: the newest posts with the word in them, marked.
+const records = sample().map((line) => JSON.parse(line))
+const searched = []
+async function withSearch(page) {
+  await page.route('**/search?*', (route) => {
+    const q = new URL(route.request().url()).searchParams.get('q')
+    searched.push(q)
+    const found = records.filter((record) => record.value.content.type === 'post' && record.value.content.text.includes(q)).slice(-5).reverse()
+    const messages = found.map((record, i) => ({ seq: i, ...record, rank: 1, snippet: `before <mark>${q}</mark> after` }))
+    return route.fulfill({ contentType: 'application/json', body: JSON.stringify({ messages, since: 1, next: null }) })
+  })
+}
+
+test('search: finds while one types, people by id, and stays in the address', async (t) => {
+  const page = await at(t, '#/', { prepare: withSearch })
+  await page.getByRole('link', { name: 'Search' }).click()
+  await page.waitForFunction(() => document.activeElement.id === 'q')
+  await page.keyboard.type('kettle')
+  await page.locator('main mark', { hasText: 'kettle' }).first().waitFor()
+  await page.waitForFunction(() => location.hash === '#/search?q=kettle')
+  assert.ok(searched.length < 6, 'not a request for each key')
+  await page.locator('main article a.when').first().click()
+  await page.waitForFunction(() => location.hash.startsWith('#/thread/'))
+  await settled(page)
+  await page.goBack()
+  await page.waitForFunction(() => document.querySelector('#q')?.value === 'kettle' && document.querySelector('main mark'))
+  await page.fill('#q', FARID)
+  await page.locator('h1', { hasText: 'farid' }).waitFor()
+  clean(page, server.url)
+})
+
+test('search: a server without it says so', async (t) => {
+  const page = await at(t, '#/search?q=books', { prepare: (page) => page.route('**/search?*', (route) => route.fulfill({ status: 404, contentType: 'application/problem+json', body: '{"type":"/problems/not-found","title":"Nothing there","status":404}' })) })
+  await page.locator('h2', { hasText: 'cannot search messages yet' }).waitFor()
+  await page.locator('.chips a', { hasText: '#books' }).waitFor()
+  clean(page, server.url)
+})
+
+test('the server: its log and views; a view is built anew and its progress shown', async (t) => {
+  const page = await at(t, '#/server')
+  await live(page)
+  await page.locator('.facts', { hasText: '3,000 records' }).waitFor()
+  const { views } = await server.get('/views')
+  await page.waitForFunction((n) => document.querySelectorAll('.views tr[data-ready="true"]').length === n, views.length)
+  const before = (await server.get('/status')).counters.rebuilds
+  await page.getByRole('button', { name: /^Build anew.*links/ }).click()
+  await until(async () => (await server.get('/status')).counters.rebuilds > before, 'the view to be rebuilt')
+
+  // what a long rebuild looks like: the answers of a server that is at it
+  let share = 0.25
+  await page.route('**/views', (route) => route.fulfill({ contentType: 'application/json', body: JSON.stringify({
+    views: views.map((view) => view.name === 'links' ? { ...view, ready: share === 1, done: view.total * share, eta: 12 } : view), log: { head: 1, durable: 1, count: 3000 }
+  }) }))
+  for (share of [0.25, 0.75]) {
+    await page.waitForFunction((wanted) => Math.abs(document.querySelector('[data-view="links"] progress').value - wanted) < 0.01, share)
+    await page.locator('[data-view="links"]', { hasText: `${share * 100} %, about 12 seconds` }).waitFor()
+    await page.waitForSelector('.pulse[data-state="behind"]')
+  }
+  share = 1
+  await page.waitForSelector('.pulse[data-state="live"]')
+  clean(page, server.url)
+})
+
+test('the console: a request with its answer, and a curl line that gives the same', async (t) => {
+  const page = await at(t, '#/console')
+  await page.fill('#target', '/types')
+  await page.getByRole('button', { name: 'Send' }).click()
+  await page.locator('.status', { hasText: '200' }).waitFor()
+  await page.locator('.answer', { hasText: '"types"' }).waitFor()
+  const shown = JSON.parse(await page.locator('.answer').innerText())
+  assert.deepStrictEqual(shown, await server.get('/types'))
+  const line = await page.locator('.curl code').first().innerText()
+  assert.deepStrictEqual(JSON.parse(execFileSync('sh', ['-c', line], { encoding: 'utf8' })), shown)
+
+  await page.selectOption('#method', 'POST')
+  await page.fill('#target', '/log')
+  await page.fill('#body', '{"it\'s": "no message"}')
+  const post = await page.locator('.curl code').first().innerText()
+  assert.strictEqual(JSON.parse(execFileSync('sh', ['-c', post], { encoding: 'utf8' })).status, 422)
+  await page.getByRole('button', { name: 'Send' }).click()
+  await page.locator('.status', { hasText: '422' }).waitFor()
+
+  await page.getByRole('button', { name: 'Follow live' }).click()
+  await page.locator('.status', { hasText: 'so far' }).waitFor()
+  await page.getByRole('button', { name: 'Stop' }).click()
+  await page.getByText('Requests that this page made').click()
+  await page.locator('.requests code', { hasText: '/types' }).first().waitFor()
+  clean(page, server.url)
+})
+
+test('with the keyboard alone: past the header, from message to message, into a thread and back to the same place', async (t) => {
+  const page = await at(t, '#/')
+  const focus = () => page.evaluate(() => ({ tag: document.activeElement.tagName, key: document.activeElement.dataset.key, text: document.activeElement.textContent.slice(0, 40) }))
+  await page.keyboard.press('Tab')
+  assert.match((await focus()).text, /^Skip to/)
+  assert.ok(await page.locator('.skip').evaluate((skip) => skip.getBoundingClientRect().top >= 0), 'the skip link is to be seen')
+  await page.keyboard.press('Enter')
+  assert.strictEqual((await focus()).tag, 'MAIN')
+  const all = await keys(page)
+  await page.locator('main article').first().focus()
+  for (let i = 1; i <= 4; i++) {
+    await page.keyboard.press('PageDown')
+    assert.strictEqual((await focus()).key, all[i])
+  }
+  await page.keyboard.press('PageUp')
+  assert.strictEqual((await focus()).key, all[3])
+  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle)
+  assert.notStrictEqual(outline, 'none', 'what has the focus is to be seen')
+  const link = page.locator(`article[data-key="${all[3]}"] a.when`)
+  await link.focus()
+  const scroll = await page.evaluate(() => scrollY)
+  await page.keyboard.press('Enter')
+  await page.waitForFunction(() => location.hash.startsWith('#/thread/'))
+  await settled(page)
+  assert.strictEqual((await focus()).tag, 'H1')
+  await page.goBack()
+  await page.waitForFunction((key) => document.querySelector('main article')?.dataset.key === key, all[0])
+  await page.waitForFunction((wanted) => Math.abs(scrollY - wanted) < 3, scroll)
+  clean(page, server.url)
+})
