@@ -1,9 +1,9 @@
 # Sluice: HTTP and WebSocket beside an SSB log. `make help` lists the targets.
 
 # ---- what must be installed: the only list ---------------------------------------------------------------------
-PACKAGES_BUILD = gcc libc6-dev pkg-config libmicrohttpd-dev libwebsockets-dev libjansson-dev libsodium-dev liblmdb-dev
+PACKAGES_BUILD = gcc libc6-dev pkg-config libmicrohttpd-dev libwebsockets-dev libjansson-dev libsodium-dev liblmdb-dev libjs-markdown-it
 PACKAGES_RUN   = curl
-PACKAGES_TEST  = libcriterion-dev ca-certificates procps $(PACKAGES_RUN) $(PACKAGES_NODE)
+PACKAGES_TEST  = libcriterion-dev ca-certificates procps chromium $(PACKAGES_RUN) $(PACKAGES_NODE)
 PACKAGES_CHECK = clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck universal-ctags gcovr valgrind
 PACKAGES_BENCH = g++ libsimdjson-dev util-linux $(PACKAGES_NODE)
 PACKAGES_ATTACK = slowhttptest util-linux procps $(PACKAGES_NODE)
@@ -80,7 +80,7 @@ $(B)/obj/%.o: %.c
 $(B)/obj/%.o: %.S
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(SLUICE_CFLAGS) -c $< -o $@
-$(B)/obj/server/embed.o: server/web/index.html api-spec/openapi.yaml api-spec/asyncapi.yaml
+$(B)/obj/server/embed.o: $(wildcard server/web/*) api-spec/openapi.yaml api-spec/asyncapi.yaml api-spec/client/sluice.js
 QUIET = $(if $(V),,@echo "  cc $(FLAVOUR) $@";)
 
 $(B)/sluice: $(MAIN_OBJ) $(SERVER_OBJ) $(LIB_OBJ)

@@ -15,5 +15,7 @@ name##_len:                     ;\
 EMBED(embed_index_html, "server/web/index.html")
 EMBED(embed_openapi_yaml, "api-spec/openapi.yaml")
 EMBED(embed_asyncapi_yaml, "api-spec/asyncapi.yaml")
+#define WEB_FILE(name, kind, symbol, path) EMBED(embed_web_##symbol, path)
+#include "server/web.def"
 
     .section .note.GNU-stack, "", %progbits

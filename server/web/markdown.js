@@ -85,17 +85,18 @@ const BLOCKS = {
   paragraph: 'p', blockquote: 'blockquote', bullet_list: 'ul', ordered_list: 'ol', list_item: 'li', table: 'table', thead: 'thead',
   tbody: 'tbody', tr: 'tr', th: 'th', td: 'td', strong: 'strong', em: 'em', s: 's'
 }
-const OWN_DIRECTION = new Set(['p', 'li', 'blockquote', 'th', 'td', 'h3', 'h4', 'h5', 'h6'])
+// The outermost of these has a direction of its own, by its first letter; what is in it (items, quoted paragraphs) goes along with it.
+const DIRECTED = new Set(['p', 'ul', 'ol', 'blockquote', 'th', 'td', 'h3', 'h4', 'h5', 'h6'])
 
 // The element that a token opens; null if it is none of those there are.
-function opened(token) {
+function opened(token, directed) {
   const name = token.type.replace(/_open$/, '')
   if (name === 'link') return linkElement(token.attrGet('href') || '', token.attrGet('title'))
   const tag = name === 'heading' ? 'h' + Math.min(6, Number(token.tag[1]) + 2) : BLOCKS[name]
   if (!tag) return null
   const align = /text-align:(left|center|right)/.exec(token.attrGet('style') || '')
   const start = tag === 'ol' ? Number(token.attrGet('start')) || undefined : undefined
-  return h(tag, { dir: OWN_DIRECTION.has(tag) ? 'auto' : undefined, class: align ? 'to-' + align[1] : undefined, start })
+  return h(tag, { dir: !directed && DIRECTED.has(tag) ? 'auto' : undefined, class: align ? 'to-' + align[1] : undefined, start })
 }
 
 function textAdd(parent, text, linked) {
@@ -127,14 +128,14 @@ function leafAdd(parent, token, linked) {
 }
 
 function tokensAdd(root, tokens) {
-  const stack = [{ element: root, linked: false }]
+  const stack = [{ element: root, linked: false, directed: false }]
   for (const token of tokens) {
-    const { element, linked } = stack.at(-1)
+    const { element, linked, directed } = stack.at(-1)
     if (token.type === 'inline') tokensAdd(element, token.children || [])
     else if (token.nesting === 1) {
-      const made = token.hidden ? null : opened(token)
+      const made = token.hidden ? null : opened(token, directed)
       if (made) element.append(made)
-      stack.push({ element: made || element, linked: linked || token.type === 'link_open' })
+      stack.push({ element: made || element, linked: linked || token.type === 'link_open', directed: directed || Boolean(made?.dir) })
     } else if (token.nesting === -1) stack.pop()
     else leafAdd(element, token, linked)
   }

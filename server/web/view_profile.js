@@ -52,26 +52,39 @@ async function chartShow(place, id, signal) {
 
 const LISTS = [['follows', 'follows'], ['followedBy', 'followed by'], ['friends', 'friends'], ['blocks', 'blocks'], ['blockedBy', 'blocked by']]
 
-function people(rows) {
+const personRow = ({ id }) => h('li', null, avatar(id), personLink(id))
+
+// Read on in pages, so that somebody with thousands of followers is no heavier than others.
+async function people(details, id, field, signal) {
   const box = h('ul', { class: 'people' })
-  const add = (from) => {
-    box.append(...rows.slice(from, from + SHOWN).map(({ id }) => h('li', null, avatar(id), personLink(id))))
-    if (rows.length > from + SHOWN) {
-      const more = h('li', null, h('button', { type: 'button', on: { click: () => { more.remove(); add(from + SHOWN) } } }, `${number(rows.length - from - SHOWN)} more`))
-      box.append(more)
-    }
-  }
-  add(0)
-  return box
+  const place = h('div')
+  details.append(place)
+  await fill(place, signal, (query) => sluice.json('GET', `/contacts/${encodeURIComponent(id)}/${field}?` + new URLSearchParams({ limit: SHOWN, ...query }), { signal }), (page) => {
+    let next = page.next
+    box.append(...page.contacts.map(personRow))
+    const more = h('button', { type: 'button', class: 'small', hidden: !next }, 'More')
+    more.addEventListener('click', async () => {
+      more.disabled = true
+      try {
+        const answer = await sluice.json('GET', next, { signal })
+        next = answer.next
+        box.append(...answer.contacts.map(personRow))
+        more.hidden = !next
+      } finally {
+        more.disabled = false
+      }
+    })
+    return [box, more]
+  })
 }
 
-// Faces are only asked for when somebody opens the list.
-function contactsOf(answer) {
-  return h('div', { class: 'contacts' }, LISTS.filter(([field]) => answer[field].length > 0).map(([field, word]) => {
-    const details = h('details', null, h('summary', null, word, ' ', h('b', null, number(answer[field].length))))
-    details.addEventListener('toggle', () => { if (details.open && details.children.length === 1) details.append(people(answer[field])) })
+// People and their faces are only asked for when somebody opens the list.
+function contactsOf(id, counts, signal) {
+  return h('div', { class: 'contacts' }, LISTS.filter(([field]) => counts[field] > 0).map(([field, word]) => {
+    const details = h('details', null, h('summary', null, word, ' ', h('b', null, number(counts[field]))))
+    details.addEventListener('toggle', () => { if (details.open && details.children.length === 1) people(details, id, field, signal) })
     return details
-  }), LISTS.every(([field]) => answer[field].length === 0) && h('p', { class: 'fine' }, 'Follows nobody yet, and nobody follows.'))
+  }), LISTS.every(([field]) => counts[field] === 0) && h('p', { class: 'fine' }, 'Follows nobody yet, and nobody follows.'))
 }
 
 export function postCard(record) {
@@ -112,7 +125,7 @@ export function view({ signal, id, asked }) {
     node: h('div', null, top(id), contacts, chart, h('h2', null, 'Newest posts'), newcomers.element, posts),
     begin() {
       chartShow(chart, id, signal)
-      fill(contacts, signal, (query) => sluice.contacts(id, query, { signal }), contactsOf)
+      fill(contacts, signal, (query) => sluice.contacts(id, { count: true, ...query }, { signal }), ({ count }) => contactsOf(id, count, signal))
       return load()
     }
   }

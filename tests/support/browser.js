@@ -6,7 +6,7 @@ const test = require('node:test')
 const assert = require('node:assert')
 
 const PROGRAM = process.env.CHROMIUM || '/usr/bin/chromium'
-const PATIENCE = 10000 // of every wait: on a machine that does something else as well
+const PATIENCE = 60000 // of every wait: on a machine that does something else as well
 
 let browser = null
 
