@@ -95,7 +95,7 @@ export function head(record, href) {
   const author = record.value?.author
   const when = time(timeOf(record))
   return h('header', null, ids.isFeed(author) ? [h('a', { class: 'face', href: to.profile(author), tabindex: -1, 'aria-hidden': 'true' }, avatar(author)), h('h2', { class: 'who' }, personLink(author))] : h('h2', { class: 'who person' }, 'somebody'),
-    h('span', { class: 'meta' }, href ? h('a', { href, class: 'when' }, when) : when, channelOf(record)))
+    h('span', { class: 'meta' }, href ? h('a', { href, class: 'when' }, when) : when, channelOf(record), record.value?.private === true && h('span', { class: 'tag' }, icon('lock'), ' private')))
 }
 
 let cards = 0

@@ -17,20 +17,11 @@ const hint = () => state('Find words, people and channels', null, h('ul', { clas
   h('li', null, h('code', null, 'channel:gardening'), ' ', h('code', null, 'type:post'), ' ', h('code', null, 'author:@…'), ' ', h('code', null, 'after:2020-01-01')),
   h('li', null, 'or paste an id: ', h('code', null, '%…'), ' ', h('code', null, '@…'), ' ', h('code', null, 'ssb:…'))))
 
-// A snippet comes with <mark> around what was found; everything else in it is text.
-export function marked(snippet) {
-  const out = h('p', { class: 'snippet', dir: 'auto' })
-  let inside = null
-  for (const part of String(snippet).split(/(<\/?mark>)/)) {
-    if (part === '<mark>') out.append(inside = h('mark'))
-    else if (part === '</mark>') inside = null
-    else (inside || out).append(part)
-  }
-  return out
-}
+// Pieces of the text that was found, some of them marked: { pieces: [{ text, mark }] }.
+const marked = ({ pieces }) => h('p', { class: 'snippet', dir: 'auto' }, pieces.map(({ text, mark }) => mark ? h('mark', null, String(text)) : String(text)))
 
 function row(record) {
-  const body = record.snippet ? marked(record.snippet) : folded(bodyOf(record))
+  const body = Array.isArray(record.snippet?.pieces) ? marked(record.snippet) : folded(bodyOf(record))
   return card(record, { href: to.thread(rootOf(record) || record.key, record.key), body })
 }
 
@@ -57,6 +48,12 @@ function straightTo(q) {
   return null
 }
 
+// What is typed is not at its end yet: the last word is a beginning, an open phrase is closed.
+function asTyped(q) {
+  if ((q.match(/"/g) || []).length % 2 === 1) return q + '"'
+  return /(?:^|\s)[\p{L}\p{N}]{2,}$/u.test(q) ? q + '*' : q
+}
+
 const without = () => state('This Sluice cannot search messages yet', 'It has no route /search. People and channels are found all the same.')
 
 async function messagesShow(place, q, signal) {
@@ -65,7 +62,7 @@ async function messagesShow(place, q, signal) {
     none: (answer) => answer.absent ? without() : state('Nothing found', 'No message has all of that in it.'),
     ask: async (query) => {
       try {
-        return await sluice.json('GET', '/search?' + new URLSearchParams({ q, limit: 20, ...query }), { signal })
+        return await sluice.json('GET', '/search?' + new URLSearchParams({ q: asTyped(q), limit: 20, ...query }), { signal })
       } catch (err) {
         if (err.status === 404) return { messages: [], next: null, since: 0, absent: true }
         throw err
