@@ -11,7 +11,7 @@ extern const size_t embed_openapi_yaml_len;
 extern const char embed_asyncapi_yaml[]; /* api-spec/asyncapi.yaml */
 extern const size_t embed_asyncapi_yaml_len;
 
-#define WEB_FILE(name, kind, symbol, path)    \
+#define WEB_FILE(name, kind, symbol, path)  \
     extern const char embed_web_##symbol[]; \
     extern const size_t embed_web_##symbol##_len;
 #include "server/web.def" /* the page's files */
