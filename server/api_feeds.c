@@ -3,6 +3,7 @@
 #include "server/rows_views.h"
 #include "server/text.h"
 #include "views/view_feeds.h"
+#include "views/view_names.h"
 
 /* ---- /feeds ---- */
 
@@ -17,8 +18,26 @@ static bool feeds_read(const struct api_request *req, struct api_reply *reply, i
     return true;
 }
 
+static int feeds_by_name(struct api_request *req, struct api_reply *reply, const struct slice *name)
+{
+    static const char *const names[] = { "name", "skip", "limit", API_FRESH_PARAMS, NULL };
+    struct names_params params = { .name = *name };
+    struct rows *rows;
+    int answer, format = api_format_of(req, reply);
+    if (format < 0 || !api_query_only(req, reply, names) ||
+        !api_query_int(req, reply, "skip", 0, NAMES_FOUND_MAX, &params.skip) ||
+        !page_limit_read(req, reply, format, &params.limit))
+        return API_DONE;
+    if (!api_fresh_now(req, reply, NAMES_VIEWS, &answer)) return answer;
+    if (api_not_modified(req, reply, views_since(req->server->flume, NAMES_VIEWS))) return API_DONE;
+    int err = rows_names_open(req->server, &params, &rows);
+    return err == OK ? api_reply_rows(req, reply, rows) : filter_params_problem(reply, err);
+}
+
 int api_feeds_list(struct api_request *req, struct api_reply *reply)
 {
+    const struct slice *name = api_query(req, "name");
+    if (name != NULL) return feeds_by_name(req, reply, name);
     static const char *const names[] = { "gt", "lt", "reverse", "limit", API_FRESH_PARAMS, NULL };
     struct feeds_params params = { .reverse = false };
     struct rows *rows;

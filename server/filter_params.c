@@ -5,6 +5,7 @@
 #include "server/text.h"
 
 #define PAGE_LIMIT_DEFAULT 50
+#define EXTRA_MAX 4 /* parameters of a route's own */
 
 /* Filters are the fields of the views, whatever these are; this is the rest. */
 static const char *const params_names[] = { "gt", "gte", "lt", "lte", "reverse", "limit", "live", "old" };
@@ -108,9 +109,10 @@ int filter_params_problem(struct api_reply *reply, int err)
 }
 
 /* The names that stand beside filters; filters are checked as they are set. */
-static bool params_known(const struct api_request *req, struct api_reply *reply)
+static bool params_known(const struct api_request *req, struct api_reply *reply, const char *const *extra)
 {
-    const char *names[COUNT_OF(params_names) + COUNT_OF(fresh_names) + (size_t)VIEW_COUNT * VIEW_FIELDS_MAX + 1];
+    const char
+        *names[COUNT_OF(params_names) + COUNT_OF(fresh_names) + (size_t)VIEW_COUNT * VIEW_FIELDS_MAX + EXTRA_MAX + 1];
     size_t count = 0;
     for (size_t i = 0; i < COUNT_OF(params_names); i++)
         names[count++] = params_names[i];
@@ -121,21 +123,27 @@ static bool params_known(const struct api_request *req, struct api_reply *reply)
         for (size_t k = 0; field != NULL && k < VIEW_FIELDS_MAX && field[k].name != NULL; k++)
             names[count++] = field[k].name;
     }
+    for (size_t i = 0; i < EXTRA_MAX && extra[i] != NULL; i++)
+        names[count++] = extra[i];
     names[count] = NULL;
     return api_query_only(req, reply, names);
 }
 
-static bool params_fresh(struct slice name)
+/* Is it one that is read elsewhere? */
+static bool params_others(struct slice name, const char *const *extra)
 {
     for (size_t i = 0; i < COUNT_OF(fresh_names); i++)
         if (text_is(name, fresh_names[i])) return true;
+    for (size_t i = 0; extra[i] != NULL; i++)
+        if (text_is(name, extra[i])) return true;
     return false;
 }
 
-static bool params_read_query(const struct api_request *req, struct api_reply *reply, struct filter_params *params)
+static bool params_read_query(const struct api_request *req, struct api_reply *reply, const char *const *extra,
+                              struct filter_params *params)
 {
     for (size_t i = 0; i < req->query_count; i++) {
-        if (params_fresh(req->query[i].name)) continue;
+        if (params_others(req->query[i].name, extra)) continue;
         int err = filter_params_set(params, req->query[i].name, req->query[i].value);
         if (err == OK) continue;
         (void)filter_params_problem(reply, err);
@@ -176,9 +184,16 @@ bool last_event_read(const struct api_request *req, int format, int64_t *ret_seq
 bool filter_params_read(const struct api_request *req, struct api_reply *reply, int format,
                         struct filter_params *ret_params)
 {
+    static const char *const none[] = { NULL };
+    return filter_params_read_with(req, reply, format, none, ret_params);
+}
+
+bool filter_params_read_with(const struct api_request *req, struct api_reply *reply, int format,
+                             const char *const *extra, struct filter_params *ret_params)
+{
     struct filter_params params;
     filter_params_init(&params);
-    if (!params_known(req, reply) || !params_read_query(req, reply, &params)) return false;
+    if (!params_known(req, reply, extra) || !params_read_query(req, reply, extra, &params)) return false;
     if (!live_read(req, reply, format, &params.live) || !page_limit_read(req, reply, format, &params.limit))
         return false;
     int err = filter_params_finish(&params, req->public_only, flume_head(req->server->flume));

@@ -30,6 +30,10 @@ int filter_params_finish(struct filter_params *params, bool public_only, int64_t
 bool filter_params_read(const struct api_request *req, struct api_reply *reply, int format,
                         struct filter_params *ret_params);
 
+/* The same with parameters of the route's own, NULL-ended: these it reads itself. */
+bool filter_params_read_with(const struct api_request *req, struct api_reply *reply, int format,
+                             const char *const *extra, struct filter_params *ret_params);
+
 /* As filter_params_read, for routes that have the range and their own filters: gt gte lt lte reverse limit live. */
 bool range_read(const struct api_request *req, struct api_reply *reply, int format, struct filter_params *ret_params);
 

@@ -14,6 +14,14 @@ struct feeds_params {
 };
 int rows_feeds_open(struct server *server, const struct feeds_params *params, struct rows **ret_rows);
 
+/* GET /feeds?name=: feeds whose name of now begins so, or nearly so. Answers ERR_ARG for a name without letters. */
+#define NAMES_VIEWS (VIEW_MASK(names) | VIEW_MASK(about) | VIEW_MASK(messages) | VIEW_MASK(feeds))
+struct names_params {
+    struct slice name;
+    int64_t skip, limit;
+};
+int rows_names_open(struct server *server, const struct names_params *params, struct rows **ret_rows);
+
 /* GET /feeds/{id}: a feed by sequence. range.min and range.max are sequences. */
 struct feed_params {
     struct ref author;

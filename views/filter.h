@@ -1,7 +1,7 @@
 /* A filter: which messages a reader wants. One definition (the fields of the views), two evaluators that must agree: over one scanned message
  * (live) and over posting lists (stored, struct query).
  *
- * A filter is a conjunction: at most one value per field. The empty filter is every record, messages or not. */
+ * A filter is a conjunction: at most one value per field (a value of `q` is several terms). The empty filter is every record, messages or not. */
 #ifndef VIEWS_FILTER_H
 #define VIEWS_FILTER_H
 
@@ -9,11 +9,24 @@
 
 #define FILTER_TERMS_MAX 16
 
+/* What a message must have. Lists answer the first two (of prefixes that begin few terms), a look at the record the others. */
+enum filter_kind {
+    FILTER_TERM,   /* the term */
+    FILTER_PREFIX, /* a term that begins with these bytes */
+    FILTER_PHRASE, /* these terms, emitted one behind the other; they stand one behind the other here, too */
+    FILTER_TIME,   /* a struct filter_time: its time (message_rts) is in there */
+};
+
+struct filter_time {
+    double from, below; /* ms */
+};
+
 struct filter_term {
     const struct field *field;
     uint8_t view;  /* enum view_id of the view that holds the field's lists */
     uint8_t index; /* of the field in the view */
-    bool negate;   /* messages without the term */
+    bool negate;   /* messages without the term; of FILTER_TERM only */
+    uint8_t kind;  /* enum filter_kind */
     struct term term;
 };
 
@@ -25,11 +38,20 @@ struct filter {
 /* Adds `name`=`text`. ERR_NOTFOUND: no view has such a field; ERR_ARG: the field is set already or the value is bad (ERR_REF: an id is wanted). */
 int filter_set(struct filter *filter, const char *name, const char *text, size_t len);
 
+/* Adds a term that was made already, of the field `name`: for what fields set. One that is there is not added again. */
+int filter_add(struct filter *filter, const char *name, enum filter_kind kind, const struct term *term);
+
 /* The views that the stored evaluator reads, as a mask for flume_wait; 0 for the empty filter. */
 uint32_t filter_views(const struct filter *filter);
 
 /* Does this message pass? */
 bool filter_match(const struct filter *filter, const struct message *message);
+bool filter_match_term(const struct filter_term *term, const struct message *message);
+
+/* The words of a phrase: how many, each with its NUL. One that ends in this byte and NUL is what a term begins with. */
+#define FILTER_PHRASE_MAX 32
+#define FILTER_PHRASE_PREFIX '\x01'
+size_t filter_phrase_words(const struct term *phrase, struct slice words[FILTER_PHRASE_MAX]);
 
 /* ---- the stored evaluator ----------------------------------------------------------------------------------- */
 

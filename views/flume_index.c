@@ -240,6 +240,16 @@ static void slice_forget(struct flume *flume)
     }
 }
 
+/* Views that cost much leave a long build to the others: they are built when those are there. */
+static void slots_leave_late(const struct flume *flume, bool slots[VIEWS_MAX])
+{
+    bool others = false;
+    for (size_t i = 0; i < flume->slot_count; i++)
+        others = others || (slots[i] && !flume->slots[i].view.ops->late);
+    for (size_t i = 0; others && i < flume->slot_count; i++)
+        slots[i] = slots[i] && !flume->slots[i].view.ops->late;
+}
+
 /* One slice of all views that stand at `from`, up to `bound`. If that is far, threads build the rest. */
 static int index_slice(struct flume *flume, int64_t from, int64_t bound, int64_t head, struct slice_result *result)
 {
@@ -249,6 +259,7 @@ static int index_slice(struct flume *flume, int64_t from, int64_t bound, int64_t
     int err = slice_gather(flume, slots, from, bound, &result->log_is_bad);
     if (err != OK) return err;
     bool far = flume->slice->reached != bound && build_possible(flume);
+    if (far) slots_leave_late(flume, slots);
     /* What is written to empty tables in one go, and in order, is written several times faster. */
     bool write = !far || from != SEQ_EMPTY;
     result->reached = write ? flume->slice->reached : from;

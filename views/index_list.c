@@ -248,26 +248,43 @@ int list_count(struct kv_txn *txn, kv_table table, bool payload, const struct te
     return err;
 }
 
+int list_count_upto(struct kv_txn *txn, kv_table table, bool payload, const struct term *term, uint64_t upto,
+                    uint64_t *ret_count)
+{
+    struct list_iter iter;
+    struct chunk_head head;
+    uint64_t count = 0;
+    int err = list_iter_open(txn, table, payload, term, false, &iter);
+    if (err != OK) return err;
+    int found = iter_run_up(&iter, 0, &head);
+    for (; found == 1 && head.last <= upto; found = iter_step(&iter, head.first, &head))
+        count += head.count;
+    if (found == 1 && head.first <= upto) {
+        found = iter_load(&iter, &head);
+        if (found == 1) count += iter_lower(&iter, upto + 1);
+    }
+    list_iter_close(&iter);
+    if (found < 0) return found;
+    *ret_count = count;
+    return OK;
+}
+
 static bool term_before(const struct term *a, const struct term *b)
 {
     return memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len) < 0;
 }
 
-/* The first term > `after` of a run: 1, 0, <0. *run becomes the next one to look into, or RUN_NONE. */
-static int run_next_term(const struct list_iter *iter, const struct term *after, uint32_t *run, struct term *ret_term)
+/* The first term of a run whose key is not below `from`: 1, 0, <0. *run becomes the next one to look into, or RUN_NONE. */
+static int run_next_term(const struct list_iter *iter, struct slice from, uint32_t *run, struct term *ret_term)
 {
-    /* Behind every key of the term: they end in at most 12 bytes. */
     uint8_t bytes[4 + TERM_MAX + 13];
-    struct slice from = { (const char *)bytes, iter->payload ? 0 : 4 }, key, value;
+    size_t head = iter->payload ? 0 : 4;
+    struct slice key, value;
     index_put_u32be(bytes, *run);
-    if (after != NULL) {
-        memcpy(bytes + from.len, after->bytes, after->len);
-        memset(bytes + from.len + after->len, 0xFF, 13);
-        from.len += (size_t)after->len + 13;
-    }
+    if (from.len > 0) memcpy(bytes + head, from.data, from.len);
     uint32_t here = *run;
     *run = RUN_NONE;
-    int found = kv_seek(iter->cursor, from, &key, &value);
+    int found = kv_seek(iter->cursor, (struct slice){ (const char *)bytes, head + from.len }, &key, &value);
     if (found != 1) return found;
     uint32_t there = chunk_key_run(iter->payload, key);
     if (there > here) {
@@ -279,30 +296,65 @@ static int run_next_term(const struct list_iter *iter, const struct term *after,
     return err == OK ? 1 : err;
 }
 
+/* The first term of the table that is not below `from`: 1, 0, <0. */
+static int list_term_from(const struct list_iter *iter, struct slice from, struct term *ret_term)
+{
+    struct term term, best = { .len = 0 };
+    uint32_t run = 0;
+    do {
+        int found = run_next_term(iter, from, &run, &term);
+        if (found < 0) return found;
+        if (found == 1 && (best.len == 0 || term_before(&term, &best))) best = term;
+    } while (run != RUN_NONE);
+    if (best.len > 0) *ret_term = best;
+    return best.len > 0;
+}
+
+/* What stands behind every key of a term: they end in at most 12 bytes. */
+static struct slice term_after(const struct term *term, uint8_t bytes[TERM_MAX + 13])
+{
+    memcpy(bytes, term->bytes, term->len);
+    memset(bytes + term->len, 0xFF, 13);
+    return (struct slice){ (const char *)bytes, (size_t)term->len + 13 };
+}
+
 int list_next_term(struct kv_txn *txn, kv_table table, bool payload, const struct term *after, struct term *ret_term,
                    uint64_t *ret_count, uint64_t *ret_last)
 {
     struct list_iter iter;
-    struct term best, term;
+    struct term term = { .len = 0 };
+    uint8_t bytes[TERM_MAX + 13];
     uint64_t count = 0, last = 0;
-    bool any = false;
-    uint32_t run = 0;
-    best.len = 0;
-    int err = list_iter_open(txn, table, payload, &best, false, &iter);
+    int err = list_iter_open(txn, table, payload, &term, false, &iter);
     if (err != OK) return err;
-    do {
-        int found = run_next_term(&iter, after, &run, &term);
-        if (found < 0) err = found;
-        if (found != 1 || (any && !term_before(&term, &best))) continue;
-        best = term;
-        any = true;
-    } while (err == OK && run != RUN_NONE);
-    iter.term = best;
-    if (err == OK && any) err = list_sum(&iter, &count, &last);
+    int found = list_term_from(&iter, after == NULL ? (struct slice){ NULL, 0 } : term_after(after, bytes), &term);
+    iter.term = term;
+    if (found == 1) err = list_sum(&iter, &count, &last);
     list_iter_close(&iter);
-    if (err != OK || !any) return err;
-    *ret_term = best;
+    if (err != OK || found != 1) return err != OK ? err : found;
+    *ret_term = term;
     *ret_count = count;
     *ret_last = last;
     return 1;
+}
+
+int list_terms(struct kv_txn *txn, kv_table table, bool payload, const struct term *prefix, struct term *terms,
+               size_t max, size_t *ret_count)
+{
+    struct list_iter iter;
+    uint8_t bytes[TERM_MAX + 13];
+    size_t count = 0;
+    struct slice from = { (const char *)prefix->bytes, prefix->len };
+    int found = list_iter_open(txn, table, payload, prefix, false, &iter);
+    if (found != OK) return found;
+    while (count < max && (found = list_term_from(&iter, from, &terms[count])) == 1) {
+        const struct term *term = &terms[count];
+        if (term->len <= prefix->len || memcmp(term->bytes, prefix->bytes, prefix->len) != 0) break;
+        from = term_after(term, bytes);
+        count++;
+    }
+    list_iter_close(&iter);
+    if (found < 0) return found;
+    *ret_count = count;
+    return OK;
 }

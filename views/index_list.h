@@ -65,8 +65,16 @@ int list_next(struct list_iter *iter, struct list_entry *ret_entry);
 /* All entries of a term (repeats counted), from the chunks' heads alone. */
 int list_count(struct kv_txn *txn, kv_table table, bool payload, const struct term *term, uint64_t *ret_count);
 
+/* The same of those up to `upto`. */
+int list_count_upto(struct kv_txn *txn, kv_table table, bool payload, const struct term *term, uint64_t upto,
+                    uint64_t *ret_count);
+
 /* Walks the terms of a table in byte order: the first term > `after` (NULL = the first of all): 1, its count and its newest entry's `at`, 0 = no more. */
 int list_next_term(struct kv_txn *txn, kv_table table, bool payload, const struct term *after, struct term *ret_term,
                    uint64_t *ret_count, uint64_t *ret_last);
+
+/* The terms that begin with the bytes of `prefix`, which is no whole term, in byte order: at most `max` of them. */
+int list_terms(struct kv_txn *txn, kv_table table, bool payload, const struct term *prefix, struct term *terms,
+               size_t max, size_t *ret_count);
 
 #endif

@@ -7,21 +7,14 @@
 #include "views/index_keys.h"
 #include "views/index_list_chunk.h"
 
-#define NO_ENTRY UINT32_MAX
-
 /* Terms that are waited for together; fewer than FAR_SLOTS of them are in the processor's cache anyway. */
 #define WAITING_MAX 16
 #define FAR_SLOTS 4096
 
-/* An entry, and the one of the same term that was added before it. */
+/* An entry and the number of its term. */
 struct list_link {
     uint32_t at_low, at_high;
-    uint32_t before;
-};
-
-/* Kept with each term. */
-struct list_chain {
-    uint32_t last, count;
+    uint32_t term;
 };
 
 struct list_waiting {
@@ -32,7 +25,7 @@ struct list_waiting {
 
 struct list_batch {
     bool payload;
-    struct index_keys terms;
+    struct index_keys terms; /* each with the count of its entries, a uint32_t */
     struct list_link *links; /* in the order they were added */
     uint64_t *payloads;
     size_t count, link_cap, payload_cap;
@@ -45,7 +38,7 @@ int list_batch_new(bool payload, struct list_batch **ret_batch)
     struct list_batch *batch = calloc(1, sizeof *batch);
     if (batch == NULL) return err_set(ERR_NOMEM, "no memory for a batch of list entries");
     batch->payload = payload;
-    index_keys_init(&batch->terms, sizeof(struct list_chain));
+    index_keys_init(&batch->terms, sizeof(uint32_t));
     *ret_batch = batch;
     return OK;
 }
@@ -74,12 +67,10 @@ static int batch_put(struct list_batch *batch, const struct term *term, uint32_t
     const struct slice key = { (const char *)term->bytes, term->len };
     if (err == OK) err = index_keys_add_hashed(&batch->terms, key, hash, &id);
     if (err != OK) return err;
-    struct list_chain *chain = index_keys_extra(&batch->terms, id);
-    batch->links[batch->count] = (struct list_link){ (uint32_t)entry->at, (uint32_t)(entry->at >> 32),
-                                                     chain->count == 0 ? NO_ENTRY : chain->last };
+    batch->links[batch->count] = (struct list_link){ (uint32_t)entry->at, (uint32_t)(entry->at >> 32), id };
     if (batch->payload) batch->payloads[batch->count] = entry->payload;
-    chain->last = (uint32_t)batch->count++;
-    chain->count++;
+    batch->count++;
+    ++*(uint32_t *)index_keys_extra(&batch->terms, id);
     return OK;
 }
 
@@ -144,18 +135,54 @@ static uint64_t link_at(const struct list_link *link)
     return (uint64_t)link->at_high << 32 | link->at_low;
 }
 
-/* The sorted entries of a few terms. Chains lie all over memory, and each link tells only the next: to follow several by turns
- * takes hardly longer than to follow one. */
+/* The entries of a few terms at a time, sorted. First all entries are dealt out to their terms, which reads and writes in no order, but
+ * without one having to wait for the other. */
 #define SORTER_TERMS 8
 
 struct list_sorter {
     const struct list_batch *batch;
-    const struct index_sort *order;
+    struct index_sort *order; /* of the terms */
+    uint32_t *places;         /* of the entries in the batch, term by term */
+    uint32_t *ends;           /* of each term in `places` */
     struct list_entry *entries;
     size_t cap;
-    size_t count;                  /* terms taken */
-    size_t ends[SORTER_TERMS + 1]; /* where the entries of the i-th one end; the first is 0 */
+    size_t count;                        /* terms taken */
+    size_t taken_ends[SORTER_TERMS + 1]; /* where the entries of the i-th one end; the first is 0 */
 };
+
+static void sorter_close(struct list_sorter *sorter)
+{
+    free(sorter->order);
+    free(sorter->places);
+    free(sorter->ends);
+    free(sorter->entries);
+}
+
+static uint32_t sorter_term_count(const struct list_sorter *sorter, uint32_t term)
+{
+    return *(const uint32_t *)index_keys_extra(&sorter->batch->terms, term);
+}
+
+/* The caller closes it, also after an error. */
+static int sorter_open(struct list_sorter *sorter, const struct list_batch *batch)
+{
+    *sorter = (struct list_sorter){ .batch = batch };
+    int err = index_keys_sort(&batch->terms, &sorter->order);
+    if (err != OK) return err;
+    sorter->places = malloc(batch->count * sizeof *sorter->places);
+    sorter->ends = malloc(batch->terms.count * sizeof *sorter->ends);
+    if (sorter->places == NULL || sorter->ends == NULL)
+        return err_set(ERR_NOMEM, "no memory to sort %zu list entries", batch->count);
+    uint32_t at = 0;
+    for (size_t i = 0; i < batch->terms.count; i++) {
+        uint32_t term = (uint32_t)sorter->order[i].id;
+        sorter->ends[term] = at;
+        at += sorter_term_count(sorter, term);
+    }
+    for (size_t i = 0; i < batch->count; i++)
+        sorter->places[sorter->ends[batch->links[i].term]++] = (uint32_t)i;
+    return OK;
+}
 
 static int sorter_reserve(struct list_sorter *sorter, size_t count)
 {
@@ -169,22 +196,13 @@ static int sorter_reserve(struct list_sorter *sorter, size_t count)
     return OK;
 }
 
-static void sorter_follow(struct list_sorter *sorter, uint32_t at[SORTER_TERMS])
+static void sorter_copy(const struct list_sorter *sorter, uint32_t term, size_t count, struct list_entry *entries)
 {
     const struct list_batch *batch = sorter->batch;
-    size_t left[SORTER_TERMS];
-    for (size_t k = 0; k < sorter->count; k++)
-        left[k] = sorter->ends[k + 1];
-    for (size_t active = 1; active > 0;) {
-        active = 0;
-        for (size_t k = 0; k < sorter->count; k++) {
-            if (left[k] == sorter->ends[k]) continue;
-            const struct list_link *link = &batch->links[at[k]];
-            uint64_t payload = batch->payload ? batch->payloads[at[k]] : 0;
-            sorter->entries[--left[k]] = (struct list_entry){ link_at(link), payload };
-            at[k] = link->before;
-            active++;
-        }
+    const uint32_t *places = sorter->places + sorter->ends[term] - count;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t payload = batch->payload ? batch->payloads[places[i]] : 0;
+        entries[i] = (struct list_entry){ link_at(&batch->links[places[i]]), payload };
     }
 }
 
@@ -192,23 +210,23 @@ static void sorter_follow(struct list_sorter *sorter, uint32_t at[SORTER_TERMS])
 static int sorter_take(struct list_sorter *sorter, size_t i)
 {
     const struct index_keys *terms = &sorter->batch->terms;
-    uint32_t at[SORTER_TERMS];
-    size_t total = 0;
+    size_t *ends = sorter->taken_ends;
     sorter->count = terms->count - i < SORTER_TERMS ? terms->count - i : SORTER_TERMS;
     for (size_t k = 0; k < sorter->count; k++) {
-        const struct list_chain *chain = index_keys_extra(terms, (uint32_t)sorter->order[i + k].id);
-        at[k] = chain->last;
-        total += chain->count;
-        sorter->ends[k + 1] = total;
+        ends[k + 1] = ends[k] + sorter_term_count(sorter, (uint32_t)sorter->order[i + k].id);
         /* of the group behind this one */
         size_t ahead = i + k + SORTER_TERMS;
         if (ahead < terms->count) __builtin_prefetch(index_keys_extra(terms, (uint32_t)sorter->order[ahead].id));
     }
+    size_t total = ends[sorter->count];
     int err = sorter_reserve(sorter, total);
     if (err != OK) return err;
-    sorter_follow(sorter, at);
-    for (size_t k = 0; k < sorter->count; k++)
-        entries_sort(sorter->entries + sorter->ends[k], sorter->entries + total, sorter->ends[k + 1] - sorter->ends[k]);
+    for (size_t k = 0; k < sorter->count; k++) {
+        struct list_entry *entries = sorter->entries + ends[k];
+        size_t count = ends[k + 1] - ends[k];
+        sorter_copy(sorter, (uint32_t)sorter->order[i + k].id, count, entries);
+        entries_sort(entries, sorter->entries + total, count);
+    }
     return OK;
 }
 
@@ -421,8 +439,8 @@ static int batch_write_run(struct list_sorter *sorter, struct list_writer *write
             k = 0;
         }
         if (err != OK) break;
-        const struct list_entry *entries =
-            writer_part(writer, sorter->entries + sorter->ends[k], sorter->ends[k + 1] - sorter->ends[k], &n, &next);
+        const struct list_entry *entries = writer_part(writer, sorter->entries + sorter->taken_ends[k],
+                                                       sorter->taken_ends[k + 1] - sorter->taken_ends[k], &n, &next);
         if (n == 0) continue;
         struct slice bytes = index_keys_get(terms, (uint32_t)sorter->order[i].id);
         term.len = (uint8_t)bytes.len;
@@ -437,19 +455,17 @@ static int batch_write_run(struct list_sorter *sorter, struct list_writer *write
 
 static int batch_write_runs(const struct list_batch *batch, struct list_writer *writer)
 {
-    struct index_sort *order;
-    int err = index_keys_sort(&batch->terms, &order);
-    if (err != OK) return err;
-    struct list_sorter sorter = { .batch = batch, .order = order };
+    struct list_sorter sorter;
+    int err = sorter_open(&sorter, batch);
     uint64_t at = UINT64_MAX;
     for (size_t i = 0; i < batch->count && !batch->payload; i++)
         if (link_at(&batch->links[i]) < at) at = link_at(&batch->links[i]);
-    do {
+    while (err == OK) {
         writer->run = chunk_run(batch->payload, at, writer->newest);
         err = batch_write_run(&sorter, writer, &at);
-    } while (err == OK && at != UINT64_MAX);
-    free(order);
-    free(sorter.entries);
+        if (at == UINT64_MAX) break;
+    }
+    sorter_close(&sorter);
     return err;
 }
 

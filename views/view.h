@@ -45,7 +45,7 @@ typedef int term_fn(void *ctx, const struct term *term);
 /* A field says how a message is found: both evaluators of a filter (stored and live) use this one definition. */
 struct field {
     const char *name; /* as in the API: "author" */
-    /* A value as it stands in a query. *ret_negate: messages WITHOUT the term are meant (private=false). ERR_REF, ERR_ARG. */
+    /* A value as it stands in a query; NULL: the view's `set` takes it. *ret_negate: messages WITHOUT the term are meant (private=false). ERR_REF, ERR_ARG. */
     int (*parse)(const char *text, size_t len, struct term *ret_term, bool *ret_negate);
     /* Calls fn for every place in the message that has a term; the same term may come several times. */
     int (*emit)(const struct message *message, term_fn *fn, void *ctx);
@@ -70,6 +70,7 @@ struct view_record {
 };
 
 struct view_batch; /* view_batch.h */
+struct filter;     /* filter.h */
 
 struct view {
     const struct view_ops *ops;
@@ -99,6 +100,10 @@ struct view_ops {
     uint32_t version;           /* raise it when what is stored changes: the core empties the view and rebuilds it */
     const struct field *fields; /* ended by a NULL name; NULL = none */
     const struct view_table *tables; /* ended by a NULL name; NULL = none. On disk "VIEW.NAME" */
+    bool late; /* costs much to build: when it is far behind, views that are as far are built before it */
+
+    /* A value of a field without parse, which says several things: adds all of them to the filter, or none. ERR_ARG, ERR_REF. */
+    int (*set)(const char *text, size_t len, struct filter *filter);
 
     /* Puts what one record says into the batch. Records come in log order, deleted ones are left out; the message is valid during the call
      * only, its record as long as the log. Any thread, but one at a time for one batch. NULL when the fields are all there is. */

@@ -636,6 +636,8 @@ export class Sluice {
   graph(from, query, options) { return new Rows(this, '/graph', 'feeds', { from, ...query }, options) }
   votes(id, query, options) { return this.json('GET', withQuery(`/votes/${ids.escape(id)}`, query), options) }
   voters(id, query, options) { return new Rows(this, `/votes/${ids.escape(id)}`, 'votes', query, options) }
+  search(q, query, options) { return new Rows(this, '/search', 'messages', { q, ...query }, options) }
+  feedsNamed(name, query, options) { return new Rows(this, '/feeds', 'feeds', { name, ...query }, options) }
   channels(query, options) { return new Rows(this, '/channels', 'channels', query, options) }
   channel(name, query, options) { return this.json('GET', withQuery(`/channels/${encodeURIComponent(name)}`, query), options) }
   subscribers(name, query, options) { return new Rows(this, `/channels/${encodeURIComponent(name)}/subscribers`, 'subscribers', query, options) }

@@ -22,7 +22,7 @@ const place = (pattern) => ({
   '{name}': pattern.startsWith('/channels') ? channel : 'types', '{file}': 'main.js'
 })
 // a route that cannot do without a parameter
-const needed = { '/graph': '?from=' + encodeURIComponent(first.value.author) }
+const needed = { '/graph': '?from=' + encodeURIComponent(first.value.author), '/search': '?q=the' }
 const more = (target, query) => target + (target.includes('?') ? '&' : '?') + query
 const routes = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n')
   .map((line) => /^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (\w+)\)$/.exec(line)).filter(Boolean)

@@ -13,7 +13,7 @@ const records = lines.map((line) => JSON.parse(line))
 const seqs = frames(lines, '53').seqs
 const fixture = (name) => path.join(ROOT, 'tests', 'fixtures', 'logs', name)
 const commands = ['serve', 'import', 'cat', 'get', 'views', 'verify', 'healthcheck']
-const views = ['about', 'channels', 'contacts', 'feeds', 'links', 'messages', 'types']
+const views = ['about', 'channels', 'contacts', 'feeds', 'links', 'messages', 'names', 'search', 'types']
 
 const [USAGE, DATA, NO_INPUT, UNAVAILABLE, IN_USE] = [64, 65, 66, 69, 75]
 

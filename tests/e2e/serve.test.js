@@ -172,7 +172,7 @@ test('every view is listed, ready, and can be rebuilt while the log is read', as
   await server.get('/types')
   await until(async () => (await server.request('/readyz')).status === 200, 'readiness')
   const { views, log } = await server.get('/views')
-  assert.deepStrictEqual(views.map((v) => v.name).sort(), ['about', 'channels', 'contacts', 'feeds', 'links', 'messages', 'types'])
+  assert.deepStrictEqual(views.map((v) => v.name).sort(), ['about', 'channels', 'contacts', 'feeds', 'links', 'messages', 'names', 'search', 'types'])
   assert.strictEqual(log.count, records.length)
   for (const view of views) assert.strictEqual(view.since, log.head)
   const types = await server.request('/types')

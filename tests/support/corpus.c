@@ -60,7 +60,19 @@ static const char *const channels[] = { "solarpunk", "#Solar Punk!", "ssb", "SSB
 
 static void put_post(struct buf *out, struct dice *dice)
 {
-    (void)buf_puts(out, "{\"type\":\"post\",\"text\":\"hello\"");
+    static const char *const texts[] = {
+        "hello",
+        "hello boat",
+        "Boat, hello; CAFE\xCC\x81!",
+        "a \\u0062oat\\nboat",
+        "小猫犬 ssb",
+        "ssb猫犬鳥です",
+        "เรือ hello boat",
+        "boats hell",
+        "",
+        "🦀🐚 boat",
+    };
+    (void)buf_printf(out, "{\"type\":\"post\",\"text\":\"%s\"", texts[dice_roll(dice, sizeof texts / sizeof *texts)]);
     if (dice_roll(dice, 2) == 0) {
         (void)buf_puts(out, ",\"root\":\"");
         put_id(out, dice_roll(dice, 9) == 0 ? REF_BLOB : REF_MESSAGE, (unsigned)dice_roll(dice, 6));

@@ -44,7 +44,29 @@ static void add_random_term(struct play *play, struct filter *filter)
     struct dice *dice = &play->dice;
     char id[REF_TEXT_MAX + 1];
     const char *name = "type", *text = types[dice_roll(dice, 5)];
-    switch (dice_roll(dice, 8)) {
+    static const char *const searches[] = {
+        "hello",
+        "hel*",
+        "\"hello boat\"",
+        "\"boat hello\"",
+        "BOAT",
+        "h*",
+        "boat café",
+        "猫",
+        "猫犬",
+        "\"小猫犬\"",
+        "after:2020",
+        "before:2020-09-13T12:26:41Z",
+        "type:post",
+        "\"ssb 猫\"",
+        "channel:ssb bo*",
+        "nothing-like-this",
+        "x*",
+        "after:2020 hello type:post",
+    };
+    switch (dice_roll(dice, 10)) {
+    case 8:
+    case 9: name = "q", text = searches[dice_roll(dice, sizeof searches / sizeof *searches)]; break;
     case 0: name = "private", text = flags[dice_roll(dice, 2)]; break;
     case 1: name = "channel", text = channels[dice_roll(dice, 3)]; break;
     case 2: name = "rel", text = rels[dice_roll(dice, 5)]; break;
