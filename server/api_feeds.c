@@ -10,6 +10,8 @@
 static bool feeds_read(const struct api_request *req, struct api_reply *reply, int format, struct feeds_params *params)
 {
     struct ref above = { .kind = REF_NONE }, below = { .kind = REF_NONE };
+    if (api_query(req, "skip") != NULL)
+        return api_problem(reply, "bad-parameter", NULL, "skip: goes with name only; gt goes on behind a feed"), false;
     if (!api_query_bool(req, reply, "reverse", &params->reverse) || !api_query_ref(req, reply, "gt", "@", &above) ||
         !api_query_ref(req, reply, "lt", "@", &below) || !page_limit_read(req, reply, format, &params->limit))
         return false;
@@ -22,12 +24,15 @@ static int feeds_by_name(struct api_request *req, struct api_reply *reply, const
 {
     static const char *const names[] = { "name", "skip", "limit", API_FRESH_PARAMS, NULL };
     struct names_params params = { .name = *name };
+    struct folded_name folded;
     struct rows *rows;
     int answer, format = api_format_of(req, reply);
     if (format < 0 || !api_query_only(req, reply, names) ||
         !api_query_int(req, reply, "skip", 0, NAMES_FOUND_MAX, &params.skip) ||
         !page_limit_read(req, reply, format, &params.limit))
         return API_DONE;
+    name_fold(*name, false, &folded);
+    if (folded.len == 0) return api_problem(reply, "bad-parameter", NULL, "name: a letter is wanted");
     if (!api_fresh_now(req, reply, NAMES_VIEWS, &answer)) return answer;
     if (api_not_modified(req, reply, views_since(req->server->flume, NAMES_VIEWS))) return API_DONE;
     int err = rows_names_open(req->server, &params, &rows);
@@ -38,7 +43,7 @@ int api_feeds_list(struct api_request *req, struct api_reply *reply)
 {
     const struct slice *name = api_query(req, "name");
     if (name != NULL) return feeds_by_name(req, reply, name);
-    static const char *const names[] = { "gt", "lt", "reverse", "limit", API_FRESH_PARAMS, NULL };
+    static const char *const names[] = { "name", "gt", "lt", "reverse", "limit", "skip", API_FRESH_PARAMS, NULL };
     struct feeds_params params = { .reverse = false };
     struct rows *rows;
     int answer, format = api_format_of(req, reply);

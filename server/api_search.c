@@ -4,11 +4,12 @@
 #include "server/text.h"
 #include "views/search.h"
 
-/* rank if nothing is followed, else the order in which messages come. */
+/* By rank if nothing else is said; live: in the order in which messages come; reverse is another word for newest. */
 static bool order_read(const struct api_request *req, struct api_reply *reply, struct search_params *search)
 {
     const struct slice *order = api_query(req, "order");
-    search->order = search->params.live ? SEARCH_OLDEST : SEARCH_RANK;
+    bool reverse = search->params.range.reverse;
+    search->order = search->params.live ? SEARCH_OLDEST : reverse ? SEARCH_NEWEST : SEARCH_RANK;
     if (order != NULL && text_is(*order, "rank"))
         search->order = SEARCH_RANK;
     else if (order != NULL && text_is(*order, "newest"))
@@ -19,8 +20,9 @@ static bool order_read(const struct api_request *req, struct api_reply *reply, s
         return api_problem(reply, "bad-parameter", NULL, "order: rank, newest or oldest is wanted"), false;
     if (search->params.live && search->order != SEARCH_OLDEST)
         return api_problem(reply, "bad-parameter", NULL, "live: what comes follows in the order oldest only"), false;
-    if (search->params.range.reverse)
-        return api_problem(reply, "bad-parameter", NULL, "reverse: order=newest is meant"), false;
+    if (reverse && search->order != SEARCH_NEWEST)
+        return api_problem(reply, "bad-parameter", NULL, "reverse: means order=newest, and another order is given"),
+               false;
     search->params.range.reverse = search->order == SEARCH_NEWEST;
     return true;
 }

@@ -199,7 +199,7 @@ test('a search is followed: over a WebSocket, and as lines with snippets', async
 
 test('what is wrong is told', async (t) => {
   const server = await Server.start(t, ['--data', importLines(t, [post(1, 'boat')], '--accept', 'any'), '--accept', 'any'])
-  for (const target of ['/search', '/search?q=', '/search?q=boat&order=best', '/search?q=boat&reverse=true', '/search?q=boat&live=true', '/search?q=' + 'a'.repeat(513), '/search?q=boat&limit=1001',
+  for (const target of ['/search', '/search?q=', '/search?q=boat&order=best', '/search?q=boat&reverse=true&order=oldest', '/search?q=boat&live=true', '/search?q=' + 'a'.repeat(513), '/search?q=boat&limit=1001',
     '/search?q=' + encodeURIComponent([...'abcdefghijklmnopq'].join(' ')), '/feeds?name=', '/feeds?name=a&gt=' + encodeURIComponent(feedOf(1))]) {
     const res = await server.request(target)
     assert.strictEqual(res.status, 400, target + ' ' + res.text)
