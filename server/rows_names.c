@@ -8,32 +8,34 @@
 struct rows_names {
     struct rows rows;
     struct folded_name typed;
+    struct buf name; /* of the feed that is looked at, a JSON string */
     struct named_feed *feeds;
     size_t count, next;
 };
 
-static void name_print(const struct named_feed *feed, const struct current_name *name, struct buf *out)
+static void name_print(const struct named_feed *feed, struct slice text, const struct current_name *name,
+                       struct buf *out)
 {
     static const char *const matches[] = {
         [NAME_EXACT] = "exact", [NAME_BEGINS] = "begins", [NAME_WORD] = "word", [NAME_NEAR] = "near"
     };
     (void)buf_puts(out, "{\"id\":");
     text_put_ref(out, &feed->id);
-    (void)buf_puts(out, ",\"name\":\"");
-    (void)buf_append(out, name->text.data, name->text.len);
-    (void)buf_printf(out, "\",\"match\":\"%s\",\"by\":\"%s\",\"author\":", matches[feed->match],
+    (void)buf_puts(out, ",\"name\":");
+    (void)buf_append(out, text.data, text.len);
+    (void)buf_printf(out, ",\"match\":\"%s\",\"by\":\"%s\",\"author\":", matches[feed->match],
                      ref_equal(&feed->id, &name->author) ? "self" : "others");
     text_put_ref(out, &name->author);
     (void)buf_printf(out, ",\"seq\":%lld}", (long long)name->seq);
 }
 
 /* The name comes from a record: what is no JSON text is not shown. */
-static bool name_shows(const struct rows_names *self, const struct named_feed *feed, const struct current_name *name)
+static bool name_shows(const struct rows_names *self, const struct named_feed *feed)
 {
     struct folded_name now;
-    const struct slice quoted = { name->text.data - 1, name->text.len + 2 };
-    name_fold(name->text, true, &now);
-    return name_matches(&self->typed, &now) == feed->match && json_valid(quoted);
+    const struct slice text = { self->name.data, self->name.len };
+    name_fold((struct slice){ text.data + 1, text.len - 2 }, true, &now);
+    return name_matches(&self->typed, &now) == feed->match && json_valid(text);
 }
 
 /* Feeds that had such a name and have another one now are passed over. */
@@ -46,9 +48,9 @@ static int names_row(struct rows *rows, struct buf *out)
     while (got == 0 && self->next < self->count) {
         const struct named_feed *feed = &self->feeds[self->next++];
         struct current_name name;
-        got = names_now(&read, &feed->id, &name);
-        if (got == 1) got = name_shows(self, feed, &name);
-        if (got == 1) name_print(feed, &name, out);
+        got = names_now(&read, &feed->id, &self->name, &name);
+        if (got == 1) got = name_shows(self, feed);
+        if (got == 1) name_print(feed, (struct slice){ self->name.data, self->name.len }, &name, out);
     }
     flume_read_end(&read);
     if (got == 0) rows->ended = true;
@@ -62,6 +64,7 @@ static int names_next_page(struct rows *rows, struct buf *out)
 
 static void names_free(struct rows *rows)
 {
+    buf_free(&((struct rows_names *)rows)->name);
     free(((struct rows_names *)rows)->feeds);
     free(rows);
 }
@@ -82,6 +85,7 @@ int rows_names_open(struct server *server, const struct names_params *params, st
         .since = flume_since(server->flume, NAMES_VIEWS),
         .cursor = SEQ_EMPTY,
     };
+    buf_init(&self->name, LOG_RECORD_MAX);
     name_fold(params->name, false, &self->typed);
     int err = flume_read_begin(server->flume, &read);
     if (err == OK) {

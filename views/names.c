@@ -176,6 +176,7 @@ int names_find(const struct flume_read *read, struct slice typed, struct named_f
 
 struct naming {
     bool found;
+    struct buf *text;
     struct current_name name;
 };
 
@@ -186,15 +187,15 @@ static int naming_take(void *ctx, const struct about_value *value)
     if (value->field.len != sizeof field - 1 || memcmp(value->field.data, field, sizeof field - 1) != 0) return 0;
     if (!json_is_string(value->value)) return 0;
     naming->found = true;
-    naming->name = (struct current_name){ .text = { value->value.data + 1, value->value.len - 2 },
-                                          .seq = value->seq,
-                                          .author = value->author };
-    return 0;
+    naming->name = (struct current_name){ .seq = value->seq, .author = value->author };
+    buf_reset(naming->text);
+    return buf_append(naming->text, value->value.data, value->value.len);
 }
 
-int names_now(const struct flume_read *read, const struct ref *feed, struct current_name *ret_name)
+int names_now(const struct flume_read *read, const struct ref *feed, struct buf *text, struct current_name *ret_name)
 {
-    struct naming naming = { .found = false };
+    struct naming naming = { .found = false, .text = text };
+    buf_reset(text);
     int err = about_get(read, feed, ABOUT_SOCIAL, NULL, naming_take, &naming);
     if (err != OK) return err;
     if (naming.found) *ret_name = naming.name;

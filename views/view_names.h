@@ -47,12 +47,11 @@ int names_find(const struct flume_read *read, struct slice typed, struct named_f
 
 /* What a feed is called now, by the rule social of the view about. */
 struct current_name {
-    struct slice text; /* raw, between its quotes */
     int64_t seq;       /* where it was said */
     struct ref author; /* by whom */
 };
 
-/* 1, 0 = it has no name. The text is borrowed from the log. */
-int names_now(const struct flume_read *read, const struct ref *feed, struct current_name *ret_name);
+/* 1, and the name as a JSON string with its quotes in `text`, which is emptied first; 0 = it has no name. */
+int names_now(const struct flume_read *read, const struct ref *feed, struct buf *text, struct current_name *ret_name);
 
 #endif
