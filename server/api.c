@@ -8,6 +8,7 @@
 #include "server/diag.h"
 #include "server/rows.h"
 #include "server/text.h"
+#include "store/blob_dir.h"
 
 /* A JSON page stops growing long before this (rows.c); one record of LOG_RECORD_MAX shown as base64 has to fit. */
 #define REPLY_MAX ((size_t)64 << 20)
@@ -35,6 +36,8 @@ void api_request_free(struct api_request *req)
     if (req == NULL) return;
     if (req->state != NULL && req->state_free != NULL) req->state_free(req->state);
     req->state = NULL;
+    blob_upload_free(req->upload);
+    req->upload = NULL;
     free(req->decoded);
     req->decoded = NULL;
     req->route = NULL;
@@ -46,9 +49,17 @@ void api_reply_init(struct api_reply *reply)
     buf_init(&reply->body, REPLY_MAX);
 }
 
+void api_bytes_free(struct api_bytes *bytes)
+{
+    if (bytes->there && bytes->fd >= 0) file_close(bytes->fd);
+    if (bytes->there && bytes->free != NULL) bytes->free(bytes->ctx);
+    *bytes = (struct api_bytes){ .there = false };
+}
+
 void api_reply_free(struct api_reply *reply)
 {
     if (reply == NULL) return;
+    api_bytes_free(&reply->bytes);
     for (size_t i = 0; i < reply->header_count; i++)
         free(reply->headers[i].value);
     reply->header_count = 0;
@@ -122,6 +133,7 @@ int api_problem(struct api_reply *reply, const char *name, const char *extra, co
     const struct problem *problem = problem_named(name);
     rows_free(reply->stream);
     reply->stream = NULL;
+    api_bytes_free(&reply->bytes);
     reply->status = problem->status;
     reply->content_type = "application/problem+json";
     struct buf *body = &reply->body;

@@ -18,6 +18,9 @@
 #include "views/flume.h"
 
 struct access;
+struct blob_dir;
+struct blob_jobs;
+struct blob_upload;
 struct gate;
 struct keys;
 struct node;
@@ -36,6 +39,8 @@ struct server {
     _Atomic bool stopping;
     const struct api_route *routes; /* NULL = api_routes; tests give others */
     struct plain *plain;            /* plain.h: what is known of records; may be NULL */
+    struct blob_dir *blobs;         /* blob_dir.h; NULL = there is no folder. Of the base, as what follows */
+    struct blob_jobs *blob_jobs;    /* blob_jobs.h; there is one if there is a folder */
     struct server
         *opened; /* as its owner sees it (owner.h): for clients that may see what is private; NULL without a secret */
     struct server *base; /* of such a one: the server it is a sight of; else NULL */
@@ -69,8 +74,9 @@ struct api_request {
     size_t query_count;
 
     /* header fields; data NULL = absent */
-    struct slice accept, prefer, content_type, if_none_match, if_match, last_event_id;
+    struct slice accept, prefer, content_type, if_none_match, if_match, last_event_id, range, if_range;
     struct slice body;
+    struct blob_upload *upload; /* instead of a body: api_uploads */
 
     bool public_only; /* the client may see public messages only (no valid token, server started with --public) */
     bool may_append;  /* the client may append */
@@ -87,7 +93,9 @@ struct api_request {
         fresh_seq; /* what "fresh" means for this request: the head when it arrived, or after=SEQ; SEQ_EMPTY = not asked yet */
     bool looked;           /* the log's owner was asked during this request what he has written */
     uint64_t fresh_ticket; /* of the flume_wait that api_fresh arranged; 0 = none */
-    int wait_err;          /* how the wait that was arranged ended; OK before the first */
+    bool (*wait_cancel)(
+        struct api_request *req); /* of a wait that is not api_fresh's: as api_fresh_cancel; NULL = there is none */
+    int wait_err;                 /* how the wait that was arranged ended; OK before the first */
     void (*resume)(
         void *
             ctx); /* calls the handler again; any thread, exactly once per API_WAIT, never before the handler has answered */
@@ -95,6 +103,17 @@ struct api_request {
 };
 
 struct rows;
+
+/* A body that is not in memory: `len` bytes, of a file from `at` on, or else of whatever `read` gives. */
+struct api_bytes {
+    bool there;
+    int fd; /* -1 = it is read; otherwise closed with the reply */
+    int64_t at, len;
+    /* Up to `max` bytes from `at` on (from 0 to len); ERR_… breaks the answer off. */
+    int (*read)(void *ctx, int64_t at, char *to, size_t max, size_t *ret_len);
+    void (*free)(void *ctx);
+    void *ctx;
+};
 
 #define API_HEADERS_MAX 12
 struct api_reply {
@@ -107,7 +126,8 @@ struct api_reply {
     } headers[API_HEADERS_MAX];
     size_t header_count;
 
-    struct rows *stream; /* instead of body: rows pulled while the client reads (rows.h); owned by the reply */
+    struct api_bytes bytes; /* instead of body */
+    struct rows *stream;    /* instead of body: rows pulled while the client reads (rows.h); owned by the reply */
     enum api_format { API_JSON, API_NDJSON, API_SSE } format; /* of the stream */
 };
 
@@ -136,8 +156,14 @@ struct server *api_server_base(struct server *server);
 /* The scopes that a request needs for the route it leads to; API_SCOPE_READ where there is none. */
 unsigned api_target_needs(const struct server *server, enum api_method method, struct slice target);
 
+/* The body of this request goes into a file while it comes (POST /blobs), and may be of any type. */
+bool api_uploads(const struct api_request *req);
+/* Makes req->upload; false = the problem is made. */
+bool api_upload_begin(struct api_request *req, struct api_reply *reply);
+
 void api_request_free(struct api_request *req); /* what the handlers left in it */
 void api_reply_init(struct api_reply *reply);
+void api_bytes_free(struct api_bytes *bytes); /* zeroed is fine */
 void api_reply_free(struct api_reply *reply);
 
 /* ---- what handlers use ---------------------------------------------------------------------------------------- */
@@ -173,7 +199,7 @@ bool api_path_ref(const struct api_request *req, struct api_reply *reply, size_t
 int api_fresh(struct api_request *req, struct api_reply *reply, uint32_t views);
 #define API_FRESH_PARAMS "after", "stale"
 
-/* Ends the wait that api_fresh arranged, with ERR_CLOSED: true = the request was not woken by it and will not be. Only while the request waits. */
+/* Ends the wait that api_fresh or another one (req->wait_cancel) arranged, with ERR_CLOSED: true = the request was not woken by it and will not be. Only while the request waits. */
 bool api_fresh_cancel(struct api_request *req);
 
 /* The log's head as of the request: asks the log's owner once. */

@@ -82,6 +82,7 @@ int api_fresh(struct api_request *req, struct api_reply *reply, uint32_t views)
 
 bool api_fresh_cancel(struct api_request *req)
 {
+    if (req->wait_cancel != NULL) return req->wait_cancel(req);
     if (req->fresh_ticket == 0 || !flume_wait_cancel(req->server->flume, req->fresh_ticket)) return false;
     req->wait_err = ERR_CLOSED;
     return true;

@@ -6,6 +6,7 @@
 #include "server/limits.h"
 #include "server/node.h"
 #include "server/publish_body.h"
+#include "store/blob_dir.h"
 #include "store/canonical.h"
 
 struct limit {

@@ -171,6 +171,26 @@ int cli_views_path(const struct config *config, char **ret_path)
     return OK;
 }
 
+int cli_blobs_path(const struct config *config, char **ret_path)
+{
+    if (config->blobs != NULL) return path_copy(config->blobs, ret_path);
+    if (config->data != NULL) return path_join(config->data, "blobs", ret_path);
+    char *folder = NULL;
+    int err = cli_log_path(config, &folder);
+    if (err != OK) return err;
+    char *slash = strrchr(folder, '/');
+    if (slash == NULL) {
+        free(folder);
+        return path_copy("blobs", ret_path);
+    }
+    *slash = '\0';
+    const char *name = strrchr(folder, '/');
+    name = name == NULL ? folder : name + 1;
+    err = path_join(folder, strcmp(name, "flume") == 0 ? "../blobs" : "blobs", ret_path);
+    free(folder);
+    return err;
+}
+
 int cli_open_log(const struct config *config, struct log **ret_log)
 {
     char *path = NULL;

@@ -41,6 +41,10 @@ int cli_log_path(const struct config *config, char **ret_path);
 /* --views, or DIR/views of --data, or config_default_views. Caller frees. */
 int cli_views_path(const struct config *config, char **ret_path);
 
+/* --blobs, or DIR/blobs of --data, or where the node whose log is followed keeps its own: ~/.ssb/blobs for ~/.ssb/flume/log.offset, else
+ * blobs beside the log. Caller frees. */
+int cli_blobs_path(const struct config *config, char **ret_path);
+
 /* Opens that log for looking at it: never written, locked or repaired, so a server may own it. */
 int cli_open_log(const struct config *config, struct log **ret_log);
 

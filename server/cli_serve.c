@@ -14,6 +14,7 @@
 
 #include "server/access.h"
 #include "server/api.h"
+#include "server/blob_jobs.h"
 #include "server/cli_common.h"
 #include "server/diag.h"
 #include "server/http.h"
@@ -233,6 +234,16 @@ static int open_owner(struct serve *serve)
     return err;
 }
 
+static int open_blobs(struct serve *serve)
+{
+    char *path = NULL;
+    int err = cli_blobs_path(&serve->config, &path);
+    if (err == OK) err = blob_dir_open(path, serve->source.owned, &serve->server.blobs);
+    if (err == OK) err = blob_jobs_start(serve->server.blobs, serve->config.blob_waits_max, &serve->server.blob_jobs);
+    free(path);
+    return err;
+}
+
 static int open_doors(struct serve *serve)
 {
     serve->server.config = &serve->config;
@@ -242,6 +253,7 @@ static int open_doors(struct serve *serve)
     if (err != OK) return err;
     serve->server.access = serve->access;
     err = plain_open(&serve->server.plain);
+    if (err == OK) err = open_blobs(serve);
     if (err != OK) return err;
     err = open_owner(serve);
     if (err == OK) err = listen_open(&serve->server, &serve->listener);
@@ -272,6 +284,8 @@ static void stop_all(struct serve *serve)
     ws_stop(serve->ws, DRAIN_WS_MS);
     http_stop(serve->http, DRAIN_HTTP_MS);
     owner_close(serve->owner);
+    blob_jobs_stop(serve->server.blob_jobs);
+    blob_dir_free(serve->server.blobs);
     flume_close(serve->server.flume);
     plain_free(serve->server.plain);
     listen_free(serve->listener);

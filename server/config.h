@@ -17,6 +17,7 @@ struct config {
     char *data;   /* a folder of our own: DIR/log.offset */
     char *log;    /* a log file to look at (cat, get, views) */
     char *views;
+    char *blobs;
     char *codec;  /* auto, 32, 48, 53, v2 */
     char *accept; /* ssb, any */
     char *config; /* the file itself */
@@ -55,6 +56,9 @@ struct config {
     int64_t subscriptions_max; /* per WebSocket */
     int64_t frame_max;         /* bytes of a message from a WebSocket client */
     int64_t buffered_max;      /* bytes of bodies and answers in memory, of all clients */
+    int64_t blob_max;          /* bytes of a blob that is added */
+    int64_t blob_wait_max;     /* seconds that a request may wait for a blob */
+    int64_t blob_waits_max;    /* requests that wait for blobs at once */
     int64_t http_threads;
 
     /* commands */

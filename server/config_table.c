@@ -35,6 +35,8 @@ const struct config_option config_table[] = {
     { TEXT("log", READERS, log, "FILE", "a log file; it is never written"), .where = true },
     { TEXT("views", CONFIG_SERVE | CONFIG_IMPORT | CONFIG_VIEWS, views, "DIR",
            "where views are kept (default: DIR/views of --data, else a folder in XDG_DATA_HOME)") },
+    { TEXT("blobs", CONFIG_SERVE, blobs, "DIR",
+           "where blobs are (default: DIR/blobs of --data, else blobs beside the followed log)") },
     { CHOICE("codec", CONFIG_SERVE | READERS | CONFIG_VERIFY, codec, "auto|32|48|53|v2", "auto",
              "offset size of the log; auto looks at the first record") },
     { CHOICE("accept", CONFIG_SERVE | CONFIG_IMPORT, accept, "ssb|any", "ssb",
@@ -90,6 +92,9 @@ const struct config_option config_table[] = {
     { LIMIT("stall-timeout", stall_timeout, "30", 1, 3600, "seconds that a WebSocket client may take nothing") },
     { LIMIT_BYTES("buffered-max", buffered_max, "256M", MIB, 1024 * 1024 * MIB,
                   "bytes of bodies and answers in memory, of all clients") },
+    { LIMIT_BYTES("blob-max", blob_max, "5M", 1, 1024 * MIB, "bytes of a blob that is added") },
+    { LIMIT("blob-wait-max", blob_wait_max, "60", 0, 3600, "seconds that a request may wait for a blob") },
+    { LIMIT("blob-waits-max", blob_waits_max, "256", 1, 100000, "requests that wait for blobs at once") },
     { LIMIT("http-threads", http_threads, "2", 1, 64, "threads that answer HTTP") },
 
     /* commands */

@@ -5,6 +5,8 @@
 #include "server/refusal.h"
 #include "server/text.h"
 
+#define BYTES_BLOCK ((size_t)64 << 10)
+
 static void header_put(struct MHD_Response *response, const char *name, const char *value)
 {
     (void)MHD_add_response_header(response, name, value);
@@ -46,12 +48,13 @@ static void cors_put(const struct exchange *exchange, struct MHD_Response *respo
     if (exchange->req.method == API_OPTIONS && exchange->fields.preflight_method.data != NULL && allow != NULL) {
         header_put(response, "Access-Control-Allow-Methods", allow);
         header_put(response, "Access-Control-Allow-Headers",
-                   "Authorization, Content-Type, Prefer, If-Match, If-None-Match, Last-Event-ID");
+                   "Authorization, Content-Type, Prefer, If-Match, If-None-Match, If-Range, Last-Event-ID, Range");
         header_put(response, "Access-Control-Max-Age", "600");
         return;
     }
     header_put(response, "Access-Control-Expose-Headers",
-               "ETag, Link, Retry-After, Sluice-Since, Sluice-Log-Since, Sluice-Log-Durable");
+               "Accept-Ranges, Content-Range, ETag, Link, Location, Retry-After, Sluice-Since, Sluice-Log-Since, "
+               "Sluice-Log-Durable");
 }
 
 /* Those of the handler. */
@@ -87,6 +90,28 @@ static struct MHD_Response *body_response(struct exchange *exchange)
     struct buf *body = &exchange->reply.body;
     void *data = body->len > 0 ? body->data : (void *)(uintptr_t) "";
     return MHD_create_response_from_buffer(body->len, data, MHD_RESPMEM_PERSISTENT);
+}
+
+static ssize_t bytes_read(void *cls, uint64_t at, char *to, size_t max)
+{
+    const struct api_bytes *bytes = cls;
+    size_t len = 0;
+    int64_t left = bytes->len - (int64_t)at;
+    if (left < (int64_t)max) max = (size_t)left;
+    int err = bytes->read(bytes->ctx, bytes->at + (int64_t)at, to, max, &len);
+    return err != OK || len == 0 ? MHD_CONTENT_READER_END_WITH_ERROR : (ssize_t)len;
+}
+
+/* The library sends a file without a copy, and closes it. */
+static struct MHD_Response *bytes_response(struct exchange *exchange)
+{
+    struct api_bytes *bytes = &exchange->reply.bytes;
+    if (bytes->fd < 0)
+        return MHD_create_response_from_callback((uint64_t)bytes->len, BYTES_BLOCK, bytes_read, bytes, NULL);
+    struct MHD_Response *response =
+        MHD_create_response_from_fd_at_offset64((uint64_t)bytes->len, bytes->fd, (uint64_t)bytes->at);
+    if (response != NULL) bytes->fd = -1;
+    return response;
 }
 
 /* Made for this answer, or made ready by an earlier one. *ret_ready: it is not the caller's. */
@@ -144,6 +169,10 @@ enum MHD_Result exchange_answer(struct exchange *exchange)
         response = stream_response(exchange, &full);
         bytes = 0;
     }
+    if (reply->bytes.there) {
+        response = bytes_response(exchange);
+        bytes = reply->bytes.len;
+    }
     if (response != NULL) {
         headers_put_given(exchange, response);
         headers_put(exchange, response, exchange->close || atomic_load(&http->stopping));
@@ -153,7 +182,7 @@ enum MHD_Result exchange_answer(struct exchange *exchange)
         (void)api_problem(reply, "overloaded", NULL, "there are %lld live streams already",
                           (long long)http->server->config->streams_max);
     }
-    if (reply->stream == NULL) response = body_response_complete(exchange, &ready);
+    if (reply->stream == NULL && !reply->bytes.there) response = body_response_complete(exchange, &ready);
     if (response == NULL) return MHD_NO;
 
     http->server->metrics.http_requests++;

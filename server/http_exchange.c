@@ -9,6 +9,7 @@
 #include "server/handshake.h"
 #include "server/http_internal.h"
 #include "server/text.h"
+#include "store/blob_dir.h"
 
 /* How much of a body that is too large is read and thrown away before the connection is cut: a client that is still
  * writing sees no answer. */
@@ -235,6 +236,8 @@ static enum MHD_Result field_take(void *cls, enum MHD_ValueKind kind, const char
         { "If-None-Match", &req->if_none_match, false },
         { "If-Match", &req->if_match, true },
         { "Last-Event-ID", &req->last_event_id, false },
+        { "Range", &req->range, false },
+        { "If-Range", &req->if_range, false },
     };
     (void)kind;
     struct slice text = value == NULL ? (struct slice){ "", 0 } : (struct slice){ value, value_len };
@@ -360,11 +363,27 @@ static bool body_crowded(struct exchange *exchange)
     return refuse(exchange);
 }
 
+/* A body that goes into a file may be of any type, and is not kept in memory. */
+static bool head_upload(struct exchange *exchange)
+{
+    int64_t length = 0, max = exchange->http->server->config->blob_max;
+    struct slice said = exchange->fields.content_length;
+    if (said.data != NULL && text_int(said, 0, INT64_MAX, &length) && length > max) {
+        exchange->close = true;
+        (void)api_problem(&exchange->reply, "too-large", NULL,
+                          "the blob has more than %lld bytes: start the server with a larger --blob-max",
+                          (long long)max);
+        return refuse(exchange);
+    }
+    return api_upload_begin(&exchange->req, &exchange->reply) || refuse(exchange);
+}
+
 static bool head_body(struct exchange *exchange)
 {
     const struct exchange_fields *fields = &exchange->fields;
     int64_t length = 0;
     if (exchange->req.method != API_POST) return true;
+    if (api_uploads(&exchange->req)) return head_upload(exchange);
     struct slice type = exchange->req.content_type;
     const char *end = type.len == 0 ? NULL : memchr(type.data, ';', type.len);
     if (end != NULL) type.len = (size_t)(end - type.data);
@@ -423,13 +442,28 @@ static enum MHD_Result body_endless(struct exchange *exchange, uint64_t over)
     return MHD_YES;
 }
 
+static void body_upload(struct exchange *exchange, const char *data, size_t len)
+{
+    int err = blob_upload_write(exchange->req.upload, data, len);
+    if (err == OK) return;
+    exchange->close = true;
+    (void)api_problem_err(&exchange->reply, err);
+    (void)refuse(exchange);
+}
+
 static enum MHD_Result body_take(struct exchange *exchange, const char *data, size_t len)
 {
-    uint64_t max = (uint64_t)exchange->http->server->config->body_max;
+    const struct config *config = exchange->http->server->config;
+    bool upload = exchange->req.upload != NULL;
+    uint64_t max = (uint64_t)(upload ? config->blob_max : config->body_max);
     exchange->received += len;
     if (exchange->received > max + DISCARD_MAX) return body_endless(exchange, exchange->received - max);
     body_awaited(exchange, flume_now_ms());
     if (exchange->refused || exchange->req.method != API_POST) return MHD_YES;
+    if (upload) {
+        body_upload(exchange, data, len);
+        return MHD_YES;
+    }
     if (exchange->received > max) {
         buf_free(&exchange->body);
         exchange->close = true;

@@ -18,7 +18,8 @@
     X(ws_subscriptions, "gauge", "WebSocket subscriptions open now")                  \
     X(ws_frames, "counter", "WebSocket frames sent")                                  \
     X(appended, "counter", "Messages appended by clients")                            \
-    X(append_refused, "counter", "Messages refused")
+    X(append_refused, "counter", "Messages refused")                                  \
+    X(blobs_hashed, "counter", "Blobs hashed before they were given out")
 
 struct metrics {
 #define METRICS_MEMBER(name, kind, help) _Atomic int64_t name;

@@ -643,6 +643,13 @@ export class Sluice {
   subscribers(name, query, options) { return new Rows(this, `/channels/${encodeURIComponent(name)}/subscribers`, 'subscribers', query, options) }
   types(query, options) { return new Rows(this, '/types', 'types', query, options) }
 
+  // The URL of a blob, for an <img> or a link. query: unbox, wait
+  blobURL(id, query) { return this.url + withQuery(`/blobs/${ids.escape(id)}`, query) }
+  // The Response of fetch. query: unbox, wait (seconds)
+  blob(id, query, options) { return this.request('GET', withQuery(`/blobs/${ids.escape(id)}`, query), options) }
+  // { id, size, type }. body: whatever fetch takes
+  addBlob(body, options = {}) { return this.json('POST', '/blobs', { ...options, body, headers: { 'Content-Type': 'application/octet-stream', ...options.headers } }) }
+
   async countLinks(query, options) {
     return (await this.json('GET', withQuery('/links', { ...query, count: true }), options)).count
   }

@@ -92,6 +92,18 @@ test('limit is the number of rows in all', async (t) => {
   }
 })
 
+test('blobs are added, read, and named by a URL', async (t) => {
+  const { client } = await start(t, { count: 1 })
+  const { ids } = await load()
+  const bytes = new Uint8Array(70000).map((_, i) => i)
+  const added = await client.addBlob(bytes)
+  assert.deepStrictEqual([ids.kind(added.id), added.size], ['blob', 70000])
+  assert.deepStrictEqual(new Uint8Array(await (await client.blob(added.id)).arrayBuffer()), bytes)
+  assert.deepStrictEqual(new Uint8Array(await (await client.blob(ids.uri(added.id), { wait: 1 }, { headers: { Range: 'bytes=1-2' } })).arrayBuffer()), bytes.slice(1, 3))
+  assert.strictEqual((await fetch(client.blobURL(added.id, { wait: 1 }))).status, 200)
+  await assert.rejects(async () => client.blob('&' + 'A'.repeat(43) + '=.sha256'), { code: 'not-found', status: 404 })
+})
+
 test('every operation gives what the server answers', async (t) => {
   const { server, client } = await start(t)
   const [first] = await client.log({ limit: 1 }).array()

@@ -22,6 +22,7 @@ const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false })
 ajv.addSchema(openapi, 'openapi')
 ajv.addSchema(asyncapi, 'asyncapi')
 
+const EMPTY_BOX = '4ef675ce7c1f207f932bebbf0d64e2e7c63ebbfffe85ce2cebdef7dc42f494576d05'
 const escape = (part) => encodeURIComponent(part.replace(/~/g, '~0').replace(/\//g, '~1'))
 const pointer = (...parts) => '#/' + parts.map(escape).join('/')
 
@@ -196,12 +197,14 @@ test('every operation has an example', () => {
 test('every query parameter of openapi.yaml is known to the program', async (t) => {
   const server = await serve(t)
   const first = (await server.get('/log?limit=1')).messages[0]
-  const values = { author: first.value.author, source: first.value.author, dest: first.key, root: first.key, from: first.value.author, participating: first.value.author, followed: first.value.author, as: first.value.author, live: 'false', reverse: 'false', values: 'false', count: 'false', old: 'true', private: 'false', stale: 'ok', by: 'latest', type: 'post', channel: 'garden', rel: 'vote', after: '0', q: 'garden', order: 'rank' }
+  const values = { author: first.value.author, source: first.value.author, dest: first.key, root: first.key, from: first.value.author, participating: first.value.author, followed: first.value.author, as: first.value.author, live: 'false', reverse: 'false', values: 'false', count: 'false', old: 'true', private: 'false', stale: 'ok', by: 'latest', type: 'post', channel: 'garden', rel: 'vote', after: '0', q: 'garden', order: 'rank', unbox: 'A'.repeat(43) + '=' }
+  // a private blob without anything in it, boxed with a key of zeros: any of its parameters can be given
+  const blob = (await server.request('/blobs', { method: 'POST', body: Buffer.from(EMPTY_BOX, 'hex') })).json.id
   const paths = { '{seq}': '0', '{sequence}': '1', '{name}': 'types', '{list}': 'friends' }
   const beside = { 'listFeeds skip': '&name=a' } // what makes no sense alone
   for (const [id, { method, path: route, operation }] of operations) {
     if (method !== 'GET') continue
-    const where = route.replace(/\{\w+\}/g, (name) => paths[name] || (route.startsWith('/messages') ? first.key : first.value.author))
+    const where = route.replace(/\{\w+\}/g, (name) => paths[name] || (route.startsWith('/messages') ? first.key : route.startsWith('/blobs') ? blob : first.value.author))
     for (const parameter of operation.parameters || []) {
       const [{ name, in: place, schema }] = follow(parameter)
       if (place !== 'query') continue

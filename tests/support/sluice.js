@@ -89,7 +89,7 @@ class Server {
     if (this.child.exitCode === null && this.child.signalCode === null) await this.stop()
   }
 
-  // One request as it is, no following, no decoding of the path: { status, headers, text, json }.
+  // One request as it is, no following, no decoding of the path: { status, headers, bytes, text, json }.
   request(target, { method = 'GET', headers = {}, body, agent, socketPath } = {}) {
     const where = socketPath ? { socketPath } : { host: '127.0.0.1', port: this.port }
     return new Promise((resolve, reject) => {
@@ -98,10 +98,11 @@ class Server {
         res.on('data', (chunk) => chunks.push(chunk))
         res.on('error', reject)
         res.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8')
+          const bytes = Buffer.concat(chunks)
+          const text = bytes.toString('utf8')
           let json
           try { json = JSON.parse(text) } catch { json = undefined }
-          resolve({ status: res.statusCode, headers: res.headers, text, json })
+          resolve({ status: res.statusCode, headers: res.headers, bytes, text, json })
         })
       })
       req.on('error', reject)
