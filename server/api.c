@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/diag.h"
+#include "server/ids.h"
 #include "server/rows.h"
 #include "server/text.h"
 #include "store/blob_dir.h"
@@ -218,6 +219,11 @@ bool api_query_only(const struct api_request *req, struct api_reply *reply, cons
             k++;
         if (names[k] == NULL) {
             query_unknown(reply, name, names);
+            return false;
+        }
+        bool uris;
+        if (text_is(name, "ids") && !ids_text(req->query[i].value, &uris)) {
+            (void)api_problem(reply, "bad-parameter", NULL, "ids: sigil or uri is wanted");
             return false;
         }
         for (size_t j = 0; j < i; j++) {

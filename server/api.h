@@ -78,6 +78,7 @@ struct api_request {
     struct slice body;
     struct blob_upload *upload; /* instead of a body: api_uploads */
 
+    bool uri_ids;     /* ids=uri */
     bool public_only; /* the client may see public messages only (no valid token, server started with --public) */
     bool may_append;  /* the client may append */
     bool may_private; /* the client may see what the owner's secret opens */
@@ -128,6 +129,7 @@ struct api_reply {
 
     struct api_bytes bytes; /* instead of body */
     struct rows *stream;    /* instead of body: rows pulled while the client reads (rows.h); owned by the reply */
+    bool uri_ids; /* as the request's; api_json and api_reply_rows see to it */
     enum api_format { API_JSON, API_NDJSON, API_SSE } format; /* of the stream */
 };
 
@@ -197,7 +199,8 @@ bool api_path_ref(const struct api_request *req, struct api_reply *reply, size_t
 /* Read your writes: waits until `views` have reached the head as of the request's arrival (flumedb's rule); `after=SEQ` in the query waits for that seq,
  * `stale=ok` does not wait. API_DONE = go on; API_WAIT = answer API_WAIT now; -1 = the reply is made already (503 with Retry-After after wait_timeout, 400). */
 int api_fresh(struct api_request *req, struct api_reply *reply, uint32_t views);
-#define API_FRESH_PARAMS "after", "stale"
+/* `ids` is no matter of freshness, but the routes that know these know it, too: ids.h. */
+#define API_FRESH_PARAMS "after", "stale", "ids"
 
 /* Ends the wait that api_fresh or another one (req->wait_cancel) arranged, with ERR_CLOSED: true = the request was not woken by it and will not be. Only while the request waits. */
 bool api_fresh_cancel(struct api_request *req);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "server/api.h"
+#include "server/ids.h"
 #include "server/text.h"
 
 const struct api_route api_routes[] = {
@@ -320,5 +321,8 @@ int api_dispatch(struct api_request *req, struct api_reply *reply)
     req->decoded = NULL;
     if (!request_parse(req, reply, &match)) return API_DONE;
     req->route = route;
+    const struct slice *ids = api_query(req, "ids");
+    if (ids != NULL) (void)ids_text(*ids, &req->uri_ids); /* what is none of them, api_query_only refuses */
+    reply->uri_ids = req->uri_ids;
     return route->handler(req, reply);
 }

@@ -1,5 +1,7 @@
 #include "server/api_record.h"
 
+#include "server/ids.h"
+
 bool api_record_hidden(const struct api_request *req, const struct log_record *record)
 {
     if (!req->public_only) return false;
@@ -12,6 +14,7 @@ bool api_record_hidden(const struct api_request *req, const struct log_record *r
 
 int api_json(struct api_reply *reply)
 {
+    if (reply->uri_ids) (void)ids_to_uris(&reply->body, 0);
     (void)buf_putc(&reply->body, '\n');
     if (reply->body.err != OK) return api_problem_err(reply, reply->body.err);
     reply->status = 200;

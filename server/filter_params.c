@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "server/ids.h"
 #include "server/text.h"
 
 #define PAGE_LIMIT_DEFAULT 50
@@ -65,6 +66,10 @@ int filter_params_set(struct filter_params *params, struct slice name, struct sl
     if (text_is(name, "live")) {
         params->live_given = true;
         return params_set_bool(name, value, &params->live);
+    }
+    if (text_is(name, "ids")) {
+        if (ids_text(value, &params->uri_ids)) return OK;
+        return err_set(ERR_ARG, "ids: sigil or uri is wanted");
     }
     if (text_is(name, "limit")) {
         if (text_int(value, 1, SEQ_MAX, &params->limit)) return OK;

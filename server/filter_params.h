@@ -12,6 +12,7 @@ struct filter_params {
     int64_t limit;          /* -1 = none given */
     bool live;
     bool live_given;
+    bool uri_ids;
     bool old; /* false: only what comes from now on */
 
     /* which of the pairs were given */

@@ -13,7 +13,9 @@ static int sub_open_rows(struct live_sub *sub, struct server *server, struct fil
         params->below = false;
     }
     params->live = true;
-    return rows_log_open_params(server, params, &sub->rows);
+    int err = rows_log_open_params(server, params, &sub->rows);
+    if (err == OK) sub->rows->uri_ids = params->uri_ids;
+    return err;
 }
 
 int live_sub_new(struct server *server, struct filter_params *params, bool public_only, struct live_sub **ret_sub)
@@ -102,7 +104,8 @@ static bool sub_at_seam(const struct live_sub *sub, int got, int64_t seq, int64_
 bool live_sub_place(const struct live_sub *sub, struct live_place *ret_place)
 {
     struct live_place place = { .idle = sub->idle, .idle_since = sub->idle_since, .idle_log = sub->idle_log };
-    if (sub->named || !sub->synced || !sub->live || !rows_log_place(sub->rows, &place.rows)) return false;
+    if (sub->named || sub->rows->uri_ids || !sub->synced || !sub->live || !rows_log_place(sub->rows, &place.rows))
+        return false;
     *ret_place = place;
     return true;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/ids.h"
 #include "server/limits.h"
 #include "server/text.h"
 
@@ -19,7 +20,9 @@ int rows_next(struct rows *rows, struct buf *out)
         rows->ended = true;
         return 0;
     }
+    size_t start = out->len;
     int got = rows->ops->next(rows, out);
+    if (got == 1 && rows->uri_ids && ids_to_uris(out, start) != OK) got = out->err;
     if (got == 1 && rows->limit > 0 && --rows->limit == 0) rows->ended = true;
     return got;
 }
@@ -215,6 +218,7 @@ static int page_collect(const struct api_request *req, struct api_reply *reply, 
     else
         buf_puts(body, ",\"next\":null");
     buf_putc(body, '}');
+    if (err == OK && reply->uri_ids) err = ids_to_uris(body, 0);
     return err == OK ? body->err : err;
 }
 
@@ -230,6 +234,7 @@ int api_reply_rows(struct api_request *req, struct api_reply *reply, struct rows
     if (format != API_JSON) {
         reply->content_type = format == API_SSE ? "text/event-stream" : "application/x-ndjson";
         reply->stream = rows;
+        rows->uri_ids = reply->uri_ids;
         return API_DONE;
     }
     int err = page_collect(req, reply, rows);
