@@ -129,8 +129,8 @@ struct api_reply {
 
     struct api_bytes bytes; /* instead of body */
     struct rows *stream;    /* instead of body: rows pulled while the client reads (rows.h); owned by the reply */
-    bool uri_ids; /* as the request's; api_json and api_reply_rows see to it */
-    enum api_format { API_JSON, API_NDJSON, API_SSE } format; /* of the stream */
+    bool uri_ids;           /* as the request's; api_json and api_reply_rows see to it */
+    enum api_format { API_JSON, API_NDJSON, API_SSE, API_ATOM, API_RSS, API_JSON_FEED } format; /* of the stream */
 };
 
 #define API_DONE 0
@@ -218,6 +218,9 @@ bool api_not_modified_of(struct api_request *req, struct api_reply *reply, int64
 /* Which of JSON, NDJSON (application/x-ndjson, application/ndjson, application/jsonl) and SSE (text/event-stream) the client wants; JSON by default.
  * -1 and 406 if none of them is acceptable. */
 int api_format_of(const struct api_request *req, struct api_reply *reply);
+
+/* The same with those of feed readers: application/atom+xml, application/rss+xml, application/feed+json. */
+int api_format_wide(const struct api_request *req, struct api_reply *reply);
 
 /* Answers with rows in the format the client asked for: a JSON page is collected at once, NDJSON and SSE become reply->stream. Takes `rows` over. */
 int api_reply_rows(struct api_request *req, struct api_reply *reply, struct rows *rows);

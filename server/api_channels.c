@@ -1,4 +1,5 @@
 #include "server/api_record.h"
+#include "server/reader.h"
 #include "server/rows_log.h"
 #include "server/rows_social.h"
 #include "server/rows_views.h"
@@ -50,12 +51,23 @@ static int channel_print(const struct flume_read *read, struct slice asked, stru
     return err;
 }
 
+/* Its name as it is normalised, so that all spellings lead to one document. */
+static int channel_reader(struct api_request *req, struct api_reply *reply, int format)
+{
+    char name[CHANNEL_BYTES_MAX];
+    const struct slice asked = req->path_params[0].value;
+    const struct reader_source source = { .kind = READER_CHANNEL,
+                                          .channel = { name, channel_normalize(asked.data, asked.len, name) } };
+    return reader_answer(req, reply, format, &source);
+}
+
 int api_channel_get(struct api_request *req, struct api_reply *reply)
 {
-    static const char *const names[] = { API_FRESH_PARAMS, NULL };
+    static const char *const names[] = { READER_PARAMS, "limit", API_FRESH_PARAMS, NULL };
     struct flume_read read;
-    int answer;
-    if (!api_query_only(req, reply, names) || !channel_named(req, reply)) return API_DONE;
+    int answer, format = reader_format(req, reply);
+    if (format < 0 || !api_query_only(req, reply, names) || !channel_named(req, reply)) return API_DONE;
+    if (format >= API_ATOM) return channel_reader(req, reply, format);
     if (!api_fresh_now(req, reply, CHANNELS_VIEWS, &answer)) return answer;
     int64_t since = views_since(req->server->flume, CHANNELS_VIEWS);
     if (api_not_modified(req, reply, since)) return API_DONE;

@@ -1,5 +1,6 @@
 #include "server/api_record.h"
 #include "server/rows_log.h"
+#include "server/reader.h"
 #include "server/rows_views.h"
 #include "server/text.h"
 #include "views/view_feeds.h"
@@ -118,14 +119,17 @@ static int feed_place(struct api_request *req, int format, struct feed_params *p
 
 int api_feed_list(struct api_request *req, struct api_reply *reply)
 {
-    static const char *const names[] = { "gt", "gte", "lt", "lte", "skip", "reverse", "limit", "live", API_FRESH_PARAMS,
+    static const char *const names[] = { "gt",      "gte",   "lt",   "lte",         "skip",
+                                         "reverse", "limit", "live", READER_PARAMS, API_FRESH_PARAMS,
                                          NULL };
     struct feed_params params = { .skip = 0 };
     struct rows *rows = NULL;
-    int answer, format = api_format_of(req, reply);
-    if (format < 0 || !api_query_only(req, reply, names) || !api_path_ref(req, reply, 0, "@", &params.author) ||
-        !feed_read(req, reply, format, &params))
+    int answer, format = reader_format(req, reply);
+    if (format < 0 || !api_query_only(req, reply, names) || !api_path_ref(req, reply, 0, "@", &params.author))
         return API_DONE;
+    const struct reader_source source = { .kind = READER_FEED, .id = params.author };
+    if (format >= API_ATOM) return reader_answer(req, reply, format, &source);
+    if (!feed_read(req, reply, format, &params)) return API_DONE;
     if (!api_fresh_now(req, reply, VIEW_MASK(feeds), &answer)) return answer;
     int err = feed_place(req, format, &params);
     if (err == ERR_NOTFOUND) return api_problem(reply, "not-found", NULL, "no message of that feed is in the log");

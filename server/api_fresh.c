@@ -177,9 +177,12 @@ static const struct {
     const char *type;
     enum api_format format;
 } media_types[] = {
-    { "application/json", API_JSON },    { "application/x-ndjson", API_NDJSON }, { "application/ndjson", API_NDJSON },
-    { "application/jsonl", API_NDJSON }, { "text/event-stream", API_SSE },
+    { "application/json", API_JSON },     { "application/x-ndjson", API_NDJSON },
+    { "application/ndjson", API_NDJSON }, { "application/jsonl", API_NDJSON },
+    { "text/event-stream", API_SSE },     { "application/atom+xml", API_ATOM },
+    { "application/rss+xml", API_RSS },   { "application/feed+json", API_JSON_FEED },
 };
+#define FORMATS (API_JSON_FEED + 1)
 
 static struct slice slice_trim(struct slice text)
 {
@@ -227,7 +230,7 @@ static bool slice_same(struct slice a, const char *b, size_t len)
     return a.len == len && strncasecmp(a.data, b, len) == 0;
 }
 
-static void accept_range(struct slice range, int quality, struct accepted accepted[3])
+static void accept_range(struct slice range, int quality, struct accepted accepted[FORMATS])
 {
     for (size_t i = 0; i < sizeof media_types / sizeof *media_types; i++) {
         const char *type = media_types[i].type;
@@ -243,25 +246,44 @@ static void accept_range(struct slice range, int quality, struct accepted accept
     }
 }
 
-int api_format_of(const struct api_request *req, struct api_reply *reply)
+/* The best of the formats up to `last`; of equal ones the first. */
+static int format_best(const struct api_request *req, int last)
 {
-    if (req->accept.data == NULL || req->accept.len == 0) return API_JSON;
-    struct accepted accepted[3] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+    struct accepted accepted[FORMATS];
+    for (int format = 0; format < FORMATS; format++)
+        accepted[format] = (struct accepted){ -1, -1 };
     struct slice rest = req->accept, range, type;
     while (slice_cut(&rest, ',', &range)) {
         if (slice_cut(&range, ';', &type)) accept_range(type, quality_of(range), accepted);
     }
     int best = -1;
-    for (int format = API_JSON; format <= API_SSE; format++) {
+    for (int format = API_JSON; format <= last; format++) {
         const struct accepted *a = &accepted[format];
         if (a->quality <= 0) continue;
         if (best < 0 || a->quality > accepted[best].quality ||
             (a->quality == accepted[best].quality && a->exactness > accepted[best].exactness))
             best = format;
     }
+    return best;
+}
+
+static int format_of(const struct api_request *req, struct api_reply *reply, int last, const char *more)
+{
+    if (req->accept.data == NULL || req->accept.len == 0) return API_JSON;
+    int best = format_best(req, last);
     if (best < 0)
         (void)api_problem(reply, "not-acceptable", NULL,
-                          "Accept: %.*s: application/json, application/x-ndjson and text/event-stream can be had",
-                          req->accept.len < 200 ? (int)req->accept.len : 200, req->accept.data);
+                          "Accept: %.*s: application/json, application/x-ndjson%s and text/event-stream can be had",
+                          req->accept.len < 200 ? (int)req->accept.len : 200, req->accept.data, more);
     return best;
+}
+
+int api_format_of(const struct api_request *req, struct api_reply *reply)
+{
+    return format_of(req, reply, API_SSE, "");
+}
+
+int api_format_wide(const struct api_request *req, struct api_reply *reply)
+{
+    return format_of(req, reply, API_JSON_FEED, ", application/atom+xml, application/rss+xml, application/feed+json");
 }

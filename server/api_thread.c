@@ -1,5 +1,6 @@
 #include "server/api_record.h"
 #include "server/filter_params.h"
+#include "server/reader.h"
 #include "server/rows_thread.h"
 #include "store/fnv.h"
 
@@ -15,14 +16,16 @@ static int facts_of(struct api_request *req, const struct ref *root, struct thre
 
 int api_thread_get(struct api_request *req, struct api_reply *reply)
 {
-    static const char *const names[] = { "skip", "limit", API_FRESH_PARAMS, NULL };
+    static const char *const names[] = { "skip", "limit", READER_PARAMS, API_FRESH_PARAMS, NULL };
     struct thread_facts facts;
     struct rows *rows;
     struct ref root;
     int64_t skip = 0, limit;
-    int answer, format = api_format_of(req, reply);
-    if (format < 0 || !api_query_only(req, reply, names) || !api_path_ref(req, reply, 0, "%", &root) ||
-        !api_query_int(req, reply, "skip", 0, SEQ_MAX, &skip) || !page_limit_read(req, reply, format, &limit))
+    int answer, format = reader_format(req, reply);
+    if (format < 0 || !api_query_only(req, reply, names) || !api_path_ref(req, reply, 0, "%", &root)) return API_DONE;
+    const struct reader_source source = { .kind = READER_THREAD, .id = root };
+    if (format >= API_ATOM) return reader_answer(req, reply, format, &source);
+    if (!api_query_int(req, reply, "skip", 0, SEQ_MAX, &skip) || !page_limit_read(req, reply, format, &limit))
         return API_DONE;
     if (!api_fresh_now(req, reply, THREAD_VIEWS, &answer)) return answer;
     int err = facts_of(req, &root, &facts);

@@ -643,6 +643,10 @@ export class Sluice {
   subscribers(name, query, options) { return new Rows(this, `/channels/${encodeURIComponent(name)}/subscribers`, 'subscribers', query, options) }
   types(query, options) { return new Rows(this, '/types', 'types', query, options) }
 
+  // URLs for feed readers. format: 'atom', 'rss', 'json-feed'
+  feedURL(id, format = 'atom') { return this.url + withQuery(`/feeds/${ids.escape(id)}`, { format }) }
+  channelURL(name, format = 'atom') { return this.url + withQuery(`/channels/${encodeURIComponent(name)}`, { format }) }
+  threadURL(id, format = 'atom') { return this.url + withQuery(`/messages/${ids.escape(id)}/thread`, { format }) }
   // The URL of a blob, for an <img> or a link. query: unbox, wait
   blobURL(id, query) { return this.url + withQuery(`/blobs/${ids.escape(id)}`, query) }
   // The Response of fetch. query: unbox, wait (seconds)

@@ -92,6 +92,15 @@ test('limit is the number of rows in all', async (t) => {
   }
 })
 
+test('URLs for feed readers lead to what they say', async (t) => {
+  const { client } = await start(t)
+  const post = records.find(({ value }) => value.content.type === 'post' && !value.content.root)
+  for (const [url, type] of [[client.feedURL(post.value.author), 'atom+xml'], [client.feedURL(post.value.author, 'rss'), 'rss+xml'], [client.channelURL('#Garden', 'json-feed'), 'feed+json'], [client.threadURL(post.key), 'atom+xml']]) {
+    const res = await fetch(url)
+    assert.ok(res.status === 200 && res.headers.get('content-type').includes(type), url)
+  }
+})
+
 test('blobs are added, read, and named by a URL', async (t) => {
   const { client } = await start(t, { count: 1 })
   const { ids } = await load()
