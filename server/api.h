@@ -41,6 +41,7 @@ struct server {
     struct plain *plain;            /* plain.h: what is known of records; may be NULL */
     struct blob_dir *blobs;         /* blob_dir.h; NULL = there is no folder. Of the base, as what follows */
     struct blob_jobs *blob_jobs;    /* blob_jobs.h; there is one if there is a folder */
+    _Atomic int64_t near_feeds;     /* in the sets of all filters by hops: near_params.h */
     struct server
         *opened; /* as its owner sees it (owner.h): for clients that may see what is private; NULL without a secret */
     struct server *base; /* of such a one: the server it is a sight of; else NULL */
@@ -204,6 +205,9 @@ int api_fresh(struct api_request *req, struct api_reply *reply, uint32_t views);
 
 /* Ends the wait that api_fresh or another one (req->wait_cancel) arranged, with ERR_CLOSED: true = the request was not woken by it and will not be. Only while the request waits. */
 bool api_fresh_cancel(struct api_request *req);
+
+/* flume_read_begin with the deadline that a query has (--query-timeout). */
+int api_read_begin(const struct server *server, struct flume_read *ret_read);
 
 /* The log's head as of the request: asks the log's owner once. */
 int64_t api_head(struct api_request *req);

@@ -151,7 +151,7 @@ int api_about_get(struct api_request *req, struct api_reply *reply)
     int answer;
     if (!api_query_only(req, reply, names) || !about_read(req, reply, &query)) return API_DONE;
     if (!api_fresh_now(req, reply, VIEW_MASK(about), &answer)) return answer;
-    int err = flume_read_begin(req->server->flume, &read);
+    int err = api_read_begin(req->server, &read);
     if (err != OK) return api_problem_err(reply, err);
     int64_t since = flume_read_since(&read, flume_view(read.flume, VIEW_about));
     answer = api_not_modified(req, reply, since) ? API_DONE : about_answer(reply, &read, &query, since);

@@ -39,6 +39,12 @@ struct blob_state {
 
 /* ---- the state and its job ---- */
 
+/* Blobs are the same for all who may read. */
+static struct server *blob_server(const struct api_request *req)
+{
+    return api_server_base(req->server);
+}
+
 static void state_free(void *ctx)
 {
     struct blob_state *state = ctx;
@@ -62,7 +68,7 @@ static struct blob_state *state_new(struct api_request *req)
 static bool job_cancel(struct api_request *req)
 {
     struct blob_state *state = req->state;
-    if (!blob_jobs_cancel(req->server->blob_jobs, &state->job)) return false;
+    if (!blob_jobs_cancel(blob_server(req)->blob_jobs, &state->job)) return false;
     state->cancelled = true;
     return true;
 }
@@ -81,7 +87,7 @@ static int job_start(struct blob_state *state, struct api_reply *reply, void (*w
     state->job.done = job_done;
     state->job.ctx = state;
     req->wait_cancel = job_cancel;
-    int err = blob_jobs_add(req->server->blob_jobs, &state->job);
+    int err = blob_jobs_add(blob_server(req)->blob_jobs, &state->job);
     return err == OK ? API_WAIT : api_problem_err(reply, err);
 }
 
@@ -138,7 +144,7 @@ static struct blob_state *get_begin(struct api_request *req, struct api_reply *r
                           "unbox: a key of 32 bytes in base64 is wanted, as in \"….boxs\"");
         return NULL;
     }
-    if (req->server->blobs == NULL) {
+    if (blob_server(req)->blobs == NULL) {
         (void)api_problem(reply, "not-found", NULL, "there is no folder of blobs: start the server with --blobs DIR");
         return NULL;
     }
@@ -166,10 +172,10 @@ static void put_id(const uint8_t id[BLOB_ID_BYTES], char out[REF_TEXT_MAX + 1])
 /* Any thread. */
 static int blob_prepare(struct blob_state *state)
 {
-    struct blob_dir *dir = state->req->server->blobs;
+    struct blob_dir *dir = blob_server(state->req)->blobs;
     int err = OK;
     if (blob_known(dir, state->job.id, &state->file) != BLOB_GOOD) {
-        state->req->server->metrics.blobs_hashed++;
+        blob_server(state->req)->metrics.blobs_hashed++;
         err = blob_check(dir, state->job.id, &state->file, &state->job.cancelled);
     }
     if (err == OK && state->boxed) err = blob_box_open(state->file.fd, state->key, &state->job.cancelled, state->box);
@@ -302,7 +308,7 @@ static int get_answer(struct blob_state *state, struct api_reply *reply, const c
 static int get_checked(struct blob_state *state, struct api_reply *reply, const char *id)
 {
     if (!state->checked) {
-        bool known = blob_known(state->req->server->blobs, state->job.id, &state->file) == BLOB_GOOD;
+        bool known = blob_known(blob_server(state->req)->blobs, state->job.id, &state->file) == BLOB_GOOD;
         if ((!known || state->boxed) && state->file.info.size > CHECK_HERE_MAX)
             return job_start(state, reply, work_prepare);
         state->check_err = blob_prepare(state);
@@ -321,7 +327,7 @@ static int get_checked(struct blob_state *state, struct api_reply *reply, const 
 
 static int get_open(struct blob_state *state)
 {
-    struct blob_dir *dir = state->req->server->blobs;
+    struct blob_dir *dir = blob_server(state->req)->blobs;
     if (state->file.fd >= 0) return OK;
     int err = blob_open(dir, state->job.id, &state->file);
     if (err != OK || blob_known(dir, state->job.id, &state->file) != BLOB_BAD) return err;
@@ -360,7 +366,7 @@ bool api_uploads(const struct api_request *req)
 
 bool api_upload_begin(struct api_request *req, struct api_reply *reply)
 {
-    const struct server *server = req->server;
+    const struct server *server = blob_server(req);
     if (!req->may_append) {
         (void)api_problem(reply, "forbidden", NULL, "adding a blob needs a token: Authorization: Bearer TOKEN");
         return false;
@@ -386,7 +392,7 @@ static int add_answer(struct blob_state *state, struct api_reply *reply)
     const struct blob_upload *upload = state->req->upload;
     int err = state->keep_err;
     if (err != OK) return api_problem_err(reply, err_set(err, "%s", state->why));
-    blob_jobs_look(state->req->server->blob_jobs);
+    blob_jobs_look(blob_server(state->req)->blob_jobs);
     err = blob_upload_read(upload, look, sizeof look, &look_len);
     if (err != OK) return api_problem_err(reply, err);
     int64_t size = blob_upload_size(upload);

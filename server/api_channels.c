@@ -71,7 +71,7 @@ int api_channel_get(struct api_request *req, struct api_reply *reply)
     if (!api_fresh_now(req, reply, CHANNELS_VIEWS, &answer)) return answer;
     int64_t since = views_since(req->server->flume, CHANNELS_VIEWS);
     if (api_not_modified(req, reply, since)) return API_DONE;
-    int err = flume_read_begin(req->server->flume, &read);
+    int err = api_read_begin(req->server, &read);
     if (err != OK) return api_problem_err(reply, err);
     err = channel_print(&read, req->path_params[0].value, &reply->body);
     flume_read_end(&read);

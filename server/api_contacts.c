@@ -50,7 +50,7 @@ static int contacts_count_answer(struct api_request *req, struct api_reply *repl
     struct buf *out = &reply->body;
     struct contacts_counts counts;
     struct flume_read read;
-    int err = flume_read_begin(req->server->flume, &read);
+    int err = api_read_begin(req->server, &read);
     if (err != OK) return api_problem_err(reply, err);
     err = contacts_count(&read, feed, &counts);
     flume_read_end(&read);

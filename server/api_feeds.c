@@ -107,7 +107,7 @@ static int feed_place(struct api_request *req, int format, struct feed_params *p
     struct flume_read read;
     struct feed_latest latest;
     int64_t seen;
-    int err = flume_read_begin(req->server->flume, &read);
+    int err = api_read_begin(req->server, &read);
     if (err != OK) return err;
     err = feeds_latest(&read, &params->author, &latest);
     if (err == ERR_NOTFOUND && params->range.live) err = OK;
@@ -154,7 +154,7 @@ int api_feed_get(struct api_request *req, struct api_reply *reply)
     if (!text_int(req->path_params[1].value, 0, SEQ_MAX, &sequence))
         return api_problem(reply, "bad-parameter", NULL, "sequence: a whole number from 1 to 2^53-1 is wanted");
     if (!api_fresh_now(req, reply, VIEW_MASK(feeds), &answer)) return answer;
-    int err = flume_read_begin(req->server->flume, &read);
+    int err = api_read_begin(req->server, &read);
     if (err != OK) return api_problem_err(reply, err);
     int64_t since = flume_read_since(&read, flume_view(read.flume, VIEW_feeds));
     err = feeds_get(&read, &author, sequence, &record);

@@ -88,6 +88,13 @@ bool api_fresh_cancel(struct api_request *req)
     return true;
 }
 
+int api_read_begin(const struct server *server, struct flume_read *ret_read)
+{
+    int err = flume_read_begin(server->flume, ret_read);
+    if (err == OK) ret_read->deadline_ms = flume_now_ms() + server->config->query_timeout * 1000;
+    return err;
+}
+
 /* ---- conditional requests ---- */
 
 /* Weak comparison (RFC 9110 8.8.3.2) of our tag's opaque part with a list of tags. */

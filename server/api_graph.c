@@ -6,7 +6,7 @@
 /* As far as ssb-friends looks unless it is told otherwise. */
 #define GRAPH_HOPS_DEFAULT 3
 
-static bool graph_read(const struct api_request *req, struct api_reply *reply, int format, struct graph_params *params)
+static bool graph_asked(const struct api_request *req, struct api_reply *reply, int format, struct graph_params *params)
 {
     int64_t hops = GRAPH_HOPS_DEFAULT;
     if (api_query(req, "from") == NULL) {
@@ -28,7 +28,7 @@ int api_graph_list(struct api_request *req, struct api_reply *reply)
     struct graph_params params = { .skip = 0 };
     struct rows *rows;
     int answer, format = api_format_of(req, reply);
-    if (format < 0 || !api_query_only(req, reply, names) || !graph_read(req, reply, format, &params)) return API_DONE;
+    if (format < 0 || !api_query_only(req, reply, names) || !graph_asked(req, reply, format, &params)) return API_DONE;
     if (!api_fresh_now(req, reply, VIEW_MASK(contacts), &answer)) return answer;
     if (api_not_modified(req, reply, views_since(req->server->flume, VIEW_MASK(contacts)))) return API_DONE;
     int err = rows_graph_open(req->server, &params, &rows);

@@ -8,6 +8,7 @@
 #include "server/publish_body.h"
 #include "store/blob_dir.h"
 #include "store/canonical.h"
+#include "views/near.h"
 
 struct limit {
     const char *name;

@@ -41,7 +41,7 @@ static int links_count_answer(struct api_request *req, struct api_reply *reply, 
                                "%s and count=true: a count is of all links, not of a page", pages[i]);
     struct flume_read read;
     uint64_t count = 0;
-    int err = flume_read_begin(req->server->flume, &read);
+    int err = api_read_begin(req->server, &read);
     if (err != OK) return api_problem_err(reply, err);
     int64_t since = flume_read_since(&read, flume_view(read.flume, VIEW_links));
     bool known = api_not_modified(req, reply, since);

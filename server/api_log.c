@@ -12,7 +12,7 @@ int api_log_list(struct api_request *req, struct api_reply *reply)
     struct rows *rows;
     int answer, format = api_format_of(req, reply);
     if (format < 0 || !filter_params_read(req, reply, format, &params)) return API_DONE;
-    uint32_t views = filter_views(&params.filter);
+    uint32_t views = filter_params_views(&params);
     if (!api_fresh_now(req, reply, views, &answer)) return answer;
     if (!params.live && api_not_modified(req, reply, views_since(flume, views))) return API_DONE;
     (void)api_header_add(reply, "Sluice-Log-Durable", "%lld", (long long)api_head(req));

@@ -14,7 +14,7 @@ static bool message_find(struct api_request *req, struct api_reply *reply, struc
     *ret_answer = API_DONE;
     if (!api_query_only(req, reply, message_names) || !api_path_ref(req, reply, 0, "%", &id)) return false;
     if (!api_fresh_now(req, reply, VIEW_MASK(messages), ret_answer)) return false;
-    int err = flume_read_begin(req->server->flume, &read);
+    int err = api_read_begin(req->server, &read);
     if (err == OK) {
         int64_t since = flume_read_since(&read, flume_view(read.flume, VIEW_messages));
         err = messages_find(&read, &id, ret_record);

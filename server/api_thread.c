@@ -7,7 +7,7 @@
 static int facts_of(struct api_request *req, const struct ref *root, struct thread_facts *ret_facts)
 {
     struct flume_read read;
-    int err = flume_read_begin(req->server->flume, &read);
+    int err = api_read_begin(req->server, &read);
     if (err != OK) return err;
     err = thread_facts_read(&read, root, req->public_only, ret_facts);
     flume_read_end(&read);

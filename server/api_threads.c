@@ -13,6 +13,16 @@ static bool threads_named(struct api_reply *reply, const struct threads_query *q
     return err == OK;
 }
 
+static bool threads_near(const struct api_request *req, struct api_reply *reply, struct near_params *near)
+{
+    int err = OK;
+    for (size_t i = 0; i < req->query_count && err >= 0; i++)
+        err = near_params_set(near, req->query[i].name, req->query[i].value);
+    if (err >= 0) err = near_params_finish(near);
+    if (err != OK) (void)filter_params_problem(reply, err);
+    return err == OK;
+}
+
 static bool threads_read(const struct api_request *req, struct api_reply *reply, int format,
                          struct threads_query *query, int64_t *ret_limit)
 {
@@ -40,17 +50,19 @@ static bool threads_read(const struct api_request *req, struct api_reply *reply,
 
 int api_threads_list(struct api_request *req, struct api_reply *reply)
 {
-    static const char *const names[] = { "type",    "author", "channel", "participating",  "followed",
-                                         "private", "lt",     "limit",   API_FRESH_PARAMS, NULL };
+    static const char *const names[] = { "type", "author", "channel", "participating", "followed",       "private",
+                                         "from", "hops",   "lt",      "limit",         API_FRESH_PARAMS, NULL };
     struct threads_query query = { .below = SEQ_MAX };
+    struct near_params near = NEAR_PARAMS_NONE;
     struct rows *rows;
     int64_t limit;
     int answer, format = api_format_of(req, reply);
-    if (format < 0 || !api_query_only(req, reply, names) || !threads_read(req, reply, format, &query, &limit))
+    if (format < 0 || !api_query_only(req, reply, names) || !threads_read(req, reply, format, &query, &limit) ||
+        !threads_near(req, reply, &near))
         return API_DONE;
-    uint32_t views = threads_views(&query);
+    uint32_t views = threads_views(&query) | near_params_views(&near);
     if (!api_fresh_now(req, reply, views, &answer)) return answer;
     if (api_not_modified(req, reply, views_since(req->server->flume, views))) return API_DONE;
-    int err = rows_threads_open(req->server, &query, limit, &rows);
+    int err = rows_threads_open(req->server, &query, &near, limit, &rows);
     return err == OK ? api_reply_rows(req, reply, rows) : filter_params_problem(reply, err);
 }

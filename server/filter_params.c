@@ -9,14 +9,18 @@
 #define EXTRA_MAX 4 /* parameters of a route's own */
 
 /* Filters are the fields of the views, whatever these are; this is the rest. */
-static const char *const params_names[] = { "gt", "gte", "lt", "lte", "reverse", "limit", "live", "old" };
+static const char *const params_names[] = {
+    "gt", "gte", "lt", "lte", "reverse", "limit", "live", "old", "from", "hops"
+};
 static const char *const fresh_names[] = { API_FRESH_PARAMS };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 void filter_params_init(struct filter_params *params)
 {
-    *params = (struct filter_params){ .range = LOG_RANGE_ALL, .limit = -1, .old = true };
+    *params = (struct filter_params){
+        .range = LOG_RANGE_ALL, .near = NEAR_PARAMS_NONE, .near_since = SEQ_EMPTY, .limit = -1, .old = true
+    };
 }
 
 static int params_set_seq(struct filter_params *params, struct slice name, struct slice value)
@@ -75,7 +79,14 @@ int filter_params_set(struct filter_params *params, struct slice name, struct sl
         if (text_int(value, 1, SEQ_MAX, &params->limit)) return OK;
         return err_set(ERR_ARG, "limit: not a whole number from 1 on");
     }
+    int near = near_params_set(&params->near, name, value);
+    if (near != 0) return near < 0 ? near : OK;
     return params_set_filter(params, name, value);
+}
+
+uint32_t filter_params_views(const struct filter_params *params)
+{
+    return filter_views(&params->filter) | near_params_views(&params->near);
 }
 
 /* A client without a token sees public messages only, whatever it asks for. */
@@ -98,6 +109,8 @@ int filter_params_finish(struct filter_params *params, bool public_only, int64_t
         return err_set(ERR_ARG, "old=false without live=true: that leaves nothing to read");
     if (!params->old && params->min_given)
         return err_set(ERR_ARG, "old=false and a lower bound: reading starts at one place only");
+    int err = near_params_finish(&params->near);
+    if (err != OK) return err;
     if (!params->old) {
         params->range.min = head;
         params->above = true;

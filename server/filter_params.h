@@ -2,6 +2,7 @@
 #ifndef SERVER_FILTER_PARAMS_H
 #define SERVER_FILTER_PARAMS_H
 
+#include "server/near_params.h"
 #include "server/rows.h"
 
 struct filter_params {
@@ -9,7 +10,9 @@ struct filter_params {
     struct log_range range; /* both ends inclusive, but for the two flags */
     bool above;             /* gt: range.min itself is left out */
     bool below;             /* lt: range.max itself is left out */
-    int64_t limit;          /* -1 = none given */
+    struct near_params near;
+    int64_t near_since; /* the set is made when the views are there; SEQ_EMPTY = now */
+    int64_t limit;      /* -1 = none given */
     bool live;
     bool live_given;
     bool uri_ids;
@@ -18,6 +21,9 @@ struct filter_params {
     /* which of the pairs were given */
     bool min_given, max_given;
 };
+
+/* The views that the answer is made from. */
+uint32_t filter_params_views(const struct filter_params *params);
 
 void filter_params_init(struct filter_params *params);
 

@@ -9,6 +9,7 @@
 #define LIMIT_FIELDS 100 /* the library spends memory on each field, cookie and parameter, too */
 #define LIMIT_PAGE_BYTES ((size_t)4 << 20)       /* of a JSON page: then `next` goes on */
 #define LIMIT_APPENDS_WAITING ((size_t)64 << 20) /* bytes of messages in the queue of the indexer */
+#define LIMIT_NEAR_FEEDS ((int64_t)1 << 22)      /* in the filters by hops of all clients; 33 bytes each */
 #define LIMIT_OPERATIONS 64                      /* of a WebSocket client, whose answers it has not read */
 #define LIMIT_FRAMES_AHEAD ((size_t)128 << 10)   /* bytes of frames made for a client at once */
 

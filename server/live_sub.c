@@ -13,6 +13,7 @@ static int sub_open_rows(struct live_sub *sub, struct server *server, struct fil
         params->below = false;
     }
     params->live = true;
+    params->near_since = sub->head; /* membership is that of the moment when it was subscribed */
     int err = rows_log_open_params(server, params, &sub->rows);
     if (err == OK) sub->rows->uri_ids = params->uri_ids;
     return err;

@@ -171,7 +171,7 @@ static int item_read(struct reader *reader, int64_t seq, struct buf *channel, st
     if (err == ERR_DELETED) return 0;
     if (err == OK) err = message_scan(message, record.value.data, record.value.len);
     if (err != OK) return err;
-    if (message->is_private || message->id.kind != REF_MESSAGE || message->author_ref.kind != REF_FEED) return 0;
+    if (message_is_secret(message) || message->id.kind != REF_MESSAGE || message->author_ref.kind != REF_FEED) return 0;
     struct reader_item item = { .id = message->id, .author = message->author_ref, .time = message_rts(message) };
     err = name_of(reader, &item.author, &item.author_name);
     if (err != OK) return err;
@@ -318,7 +318,7 @@ static int reader_make(struct api_request *req, struct buf *out, int format, con
 {
     struct reader reader = { .source = source, .server = req->server, .limit = limit };
     reader.deadline_ms = flume_now_ms() + req->server->config->query_timeout * 1000;
-    int err = flume_read_begin(req->server->flume, &reader.read);
+    int err = api_read_begin(req->server, &reader.read);
     if (err != OK) return err;
     err = reader_open(&reader);
     if (err == OK) err = reader_print(&reader, format, out);
@@ -357,6 +357,7 @@ int reader_answer(struct api_request *req, struct api_reply *reply, int format, 
     uint64_t state = 0;
     int answer;
     uint32_t views = reader_views(source);
+    req->server = api_server_base(req->server); /* whoever asks, nothing that is private is in it */
     if (!api_query_only(req, reply, names) || !page_limit_read(req, reply, API_JSON, &limit)) return API_DONE;
     if (!api_fresh_now(req, reply, views, &answer)) return answer;
     int64_t since = views_since(req->server->flume, views);

@@ -90,7 +90,7 @@ static int contacts_fill(struct rows_contacts *self, const struct flume_read *re
 static int contacts_fetch(struct rows_contacts *self)
 {
     struct flume_read read;
-    int err = flume_read_begin(self->rows.server->flume, &read);
+    int err = api_read_begin(self->rows.server, &read);
     if (err != OK) return err;
     self->log = read.log;
     err = contacts_fill(self, &read);

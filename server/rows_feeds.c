@@ -44,7 +44,7 @@ static bool feeds_past(const struct rows_feeds *self, const struct ref *author)
 static int feeds_fetch(struct rows_feeds *self)
 {
     struct flume_read read;
-    int got = flume_read_begin(self->rows.server->flume, &read);
+    int got = api_read_begin(self->rows.server, &read);
     if (got != OK) return got;
     struct ref after = self->params.from;
     self->count = self->next = 0;

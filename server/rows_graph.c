@@ -54,10 +54,10 @@ int rows_graph_open(struct server *server, const struct graph_params *params, st
         .views = VIEW_MASK(contacts),
         .cursor = SEQ_EMPTY,
     };
-    int err = flume_read_begin(server->flume, &read);
+    int err = api_read_begin(server, &read);
     if (err == OK) {
         self->rows.since = flume_read_since(&read, flume_view(read.flume, VIEW_contacts));
-        err = graph_walk(&read, &params->from, params->hops, &self->graph);
+        err = graph_read(&read, &params->from, params->hops, &self->graph);
         flume_read_end(&read);
     }
     if (err != OK) {

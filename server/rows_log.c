@@ -6,6 +6,11 @@ struct rows_log {
     struct rows rows;
     struct page_ends ends;
     struct seq_source source;
+    struct near_params near_params;
+    struct graph_walk *near_walk;
+    int64_t patience_ms; /* of one look */
+    struct near *near;   /* who is near, as of when the rows were opened */
+    int64_t near_since;  /* what the views have to know before the set can be made */
 };
 
 static struct rows_log *rows_log_of(struct rows *rows)
@@ -35,9 +40,22 @@ int range_next_page(struct page_ends ends, int64_t seq, int64_t given, bool skip
     return out->err;
 }
 
+/* The set of a filter by hops, once it can be made: 1, 0 = the views are not there yet, <0 error. */
+static int near_ready(struct rows_log *self)
+{
+    if (self->near != NULL || !near_params_given(&self->near_params)) return 1;
+    struct server *server = self->rows.server;
+    if (views_since(server->flume, near_params_views(&self->near_params)) < self->near_since) return 0;
+    int err = near_open(server, &self->near_params, self->patience_ms, &self->near_walk, &self->near);
+    if (err == OK) seq_source_near(&self->source, self->near);
+    return err == OK ? 1 : err;
+}
+
 int rows_log_peek(struct rows *rows, int64_t *ret_seq)
 {
     struct rows_log *self = rows_log_of(rows);
+    int ready = near_ready(self);
+    if (ready != 1) return ready;
     int got = seq_source_peek(&self->source, rows->server->flume, ret_seq);
     if (got == 0) rows->ended = rows->live ? seq_source_ended(&self->source) : true;
     return got;
@@ -45,6 +63,7 @@ int rows_log_peek(struct rows *rows, int64_t *ret_seq)
 
 void rows_log_patience(struct rows *rows, int64_t ms)
 {
+    rows_log_of(rows)->patience_ms = ms;
     seq_source_patience(&rows_log_of(rows)->source, ms);
 }
 
@@ -94,6 +113,8 @@ static int rows_log_next_page(struct rows *rows, struct buf *out)
 static void rows_log_free(struct rows *rows)
 {
     seq_source_close(&rows_log_of(rows)->source);
+    near_close(rows->server, rows_log_of(rows)->near);
+    graph_close(rows_log_of(rows)->near_walk);
     free(rows_log_of(rows));
 }
 
@@ -112,7 +133,7 @@ static size_t rows_log_batch(int64_t limit)
 int rows_log_open_params(struct server *server, const struct filter_params *params, struct rows **ret_rows)
 {
     struct filter_params bounded = *params;
-    uint32_t views = filter_views(&params->filter);
+    uint32_t views = filter_params_views(params);
     int64_t since = views_since(server->flume, views);
     if (!params->live && bounded.range.max > since) {
         bounded.range.max = since;
@@ -137,6 +158,14 @@ int rows_log_open_params(struct server *server, const struct filter_params *para
         .since = since,
         .cursor = SEQ_EMPTY,
     };
+    self->patience_ms = server->config->query_timeout * 1000;
+    self->near_params = params->near;
+    self->near_since = params->near_since;
+    err = params->near_since == SEQ_EMPTY ? near_ready(self) : OK;
+    if (err < 0) {
+        rows_log_free(&self->rows);
+        return err;
+    }
     *ret_rows = &self->rows;
     return OK;
 }

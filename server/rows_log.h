@@ -43,6 +43,8 @@ struct seq_source {
 int seq_source_open(struct seq_source *source, struct flume *flume, const struct filter *filter,
                     const struct filter_params *params, size_t batch);
 void seq_source_close(struct seq_source *source); /* zeroed is fine */
+/* Only records by these authors, from here on. The set outlives the source; params->near was given when it was opened. */
+void seq_source_near(struct seq_source *source, const struct near *near);
 /* How long one look for the next seqs may take (ERR_SLOW); the next look goes on from where it came to. */
 void seq_source_patience(struct seq_source *source, int64_t ms);
 /* 1 = *ret_seq, 0 = none now, <0 error. Looking does not take it; seq_source_take does. */

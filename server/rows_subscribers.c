@@ -72,7 +72,7 @@ int rows_subscribers_open(struct server *server, struct slice channel, const str
         .since = flume_since(server->flume, CHANNELS_VIEWS),
         .cursor = SEQ_EMPTY,
     };
-    int err = flume_read_begin(server->flume, &read);
+    int err = api_read_begin(server, &read);
     if (err == OK) {
         self->log = read.log;
         err = channels_subscribers(&read, channel, &self->people);

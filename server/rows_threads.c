@@ -9,6 +9,7 @@
 struct rows_threads {
     struct rows rows;
     struct threads *threads;
+    struct near *near;
     struct message message;
 };
 
@@ -37,7 +38,7 @@ static int threads_row(struct rows *rows, struct buf *out)
     struct rows_threads *self = (struct rows_threads *)rows;
     struct flume_read read;
     struct thread_row row;
-    int got = flume_read_begin(rows->server->flume, &read);
+    int got = api_read_begin(rows->server, &read);
     if (got != OK) return got;
     got = threads_next(self->threads, &read, &row);
     rows->ended = got == 0;
@@ -59,6 +60,7 @@ static void threads_free(struct rows *rows)
 {
     struct rows_threads *self = (struct rows_threads *)rows;
     threads_close(self->threads);
+    near_close(rows->server, self->near);
     message_free(&self->message);
     free(self);
 }
@@ -69,13 +71,24 @@ static const struct rows_ops threads_ops = {
     .free = threads_free,
 };
 
-int rows_threads_open(struct server *server, const struct threads_query *query, int64_t limit, struct rows **ret_rows)
+static int threads_near(struct rows_threads *self, const struct near_params *params)
+{
+    struct server *server = self->rows.server;
+    struct graph_walk *walk = NULL;
+    int err = near_open(server, params, server->config->query_timeout * 1000, &walk, &self->near);
+    graph_close(walk);
+    return err;
+}
+
+int rows_threads_open(struct server *server, const struct threads_query *query, const struct near_params *near,
+                      int64_t limit, struct rows **ret_rows)
 {
     struct flume_read read;
     struct rows_threads *self = calloc(1, sizeof *self);
     if (self == NULL) return err_set(ERR_NOMEM, "no memory to list threads");
     message_init(&self->message);
-    uint32_t views = threads_views(query);
+    uint32_t views = threads_views(query) | near_params_views(near);
+    struct threads_query wanted = *query;
     self->rows = (struct rows){
         .ops = &threads_ops,
         .server = server,
@@ -85,9 +98,11 @@ int rows_threads_open(struct server *server, const struct threads_query *query, 
         .since = views_since(server->flume, views),
         .cursor = SEQ_EMPTY,
     };
-    int err = flume_read_begin(server->flume, &read);
+    int err = near_params_given(near) ? threads_near(self, near) : OK;
+    wanted.near = self->near;
+    if (err == OK) err = api_read_begin(server, &read);
     if (err == OK) {
-        err = threads_open(&read, query, &self->threads);
+        err = threads_open(&read, &wanted, &self->threads);
         flume_read_end(&read);
     }
     if (err != OK) {

@@ -2,10 +2,12 @@
 #ifndef SERVER_ROWS_THREADS_H
 #define SERVER_ROWS_THREADS_H
 
+#include "server/near_params.h"
 #include "server/rows.h"
 #include "views/threads.h"
 
-/* The texts of `query` are copied. ERR_ARG, ERR_LIMIT, ERR_BOUNDARY. */
-int rows_threads_open(struct server *server, const struct threads_query *query, int64_t limit, struct rows **ret_rows);
+/* The texts of `query` are copied; its set of authors near to somebody is made here. ERR_ARG, ERR_LIMIT, ERR_BOUNDARY, ERR_SLOW. */
+int rows_threads_open(struct server *server, const struct threads_query *query, const struct near_params *near,
+                      int64_t limit, struct rows **ret_rows);
 
 #endif

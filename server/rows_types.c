@@ -43,7 +43,7 @@ static const struct names_kind channels_kind = { "channels", "channel", VIEW_MAS
 static int types_look(struct rows_types *self, const struct term *after)
 {
     struct flume_read read;
-    int got = flume_read_begin(self->rows.server->flume, &read);
+    int got = api_read_begin(self->rows.server, &read);
     if (got != OK) return got;
     buf_reset(&self->ahead);
     got = self->kind->next(&read, after, &self->ahead, &self->count);

@@ -142,7 +142,7 @@ static const struct rows_ops votes_ops = {
 static int votes_open(struct rows_votes *self)
 {
     struct flume_read read;
-    int err = flume_read_begin(self->rows.server->flume, &read);
+    int err = api_read_begin(self->rows.server, &read);
     if (err != OK) return err;
     err = votes_read(&read, &self->target, &self->votes);
     self->log = read.log;

@@ -36,7 +36,8 @@ int seq_source_open(struct seq_source *source, struct flume *flume, const struct
         .below = params->below ? params->range.max : SEQ_EMPTY,
         .horizon = SEQ_EMPTY,
     };
-    if (filter->count > 0 || range.reverse) return queue_open(source, flume, filter, &range, batch);
+    if (filter->count > 0 || range.reverse || near_params_given(&params->near))
+        return queue_open(source, flume, filter, &range, batch);
     return log_cursor_open(source->log, &range, &source->cursor);
 }
 
@@ -44,6 +45,11 @@ void seq_source_close(struct seq_source *source)
 {
     free(source->queue);
     source->queue = NULL;
+}
+
+void seq_source_near(struct seq_source *source, const struct near *near)
+{
+    source->queue->query.filter.near = near;
 }
 
 void seq_source_patience(struct seq_source *source, int64_t ms)

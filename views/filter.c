@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "store/err.h"
+#include "views/near.h"
 #include "views/view_record.h"
 
 /* The field `name` of any built-in view. */
@@ -132,6 +133,7 @@ bool filter_match_term(const struct filter_term *wanted, const struct message *m
 
 bool filter_match(const struct filter *filter, const struct message *message)
 {
+    if (filter->near != NULL && !near_has(filter->near, &message->author_ref)) return false;
     for (size_t i = 0; i < filter->count; i++)
         if (!filter_match_term(&filter->terms[i], message)) return false;
     return true;

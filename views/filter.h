@@ -1,7 +1,8 @@
 /* A filter: which messages a reader wants. One definition (the fields of the views), two evaluators that must agree: over one scanned message
  * (live) and over posting lists (stored, struct query).
  *
- * A filter is a conjunction: at most one value per field (a value of `q` is several terms). The empty filter is every record, messages or not. */
+ * A filter is a conjunction: at most one value per field (a value of `q` is several terms). The empty filter is every record, messages or not.
+ * Besides, its authors can be those near to a feed. */
 #ifndef VIEWS_FILTER_H
 #define VIEWS_FILTER_H
 
@@ -30,7 +31,11 @@ struct filter_term {
     struct term term;
 };
 
+struct near;
+
 struct filter {
+    const struct near
+        *near; /* near.h: messages of these authors alone; NULL = of all. The caller's, as long as the filter is used */
     size_t count;
     struct filter_term terms[FILTER_TERMS_MAX];
 };
@@ -70,6 +75,9 @@ struct query {
 /* ERR_BOUNDARY as log_cursor_open. */
 int query_open(struct flume *flume, const struct filter *filter, const struct log_range *range,
                struct query *ret_query);
+
+/* query_next looks no longer than until the deadline of `read`. */
+void query_patience(struct query *query, const struct flume_read *read);
 
 /* Up to `max` seqs, in order, none above what is durable and indexed now. Answers how many (0 = none now), or an error: ERR_SLOW when patience is
  * over and nothing was found; asked again, it goes on from there. Deleted records are left out. Walks lists from the end that is asked for, intersects by seeking, and stops at `max`. */

@@ -327,11 +327,17 @@ int flume_read_begin(struct flume *flume, struct flume_read *ret_read)
         /* A replaced log is put in place after the commit that emptied its views: if it is the same one before and
          * after the snapshot was taken, the snapshot cannot speak of another. */
         if (atomic_load(&flume->log) == log) {
-            *ret_read = (struct flume_read){ .flume = flume, .log = log, .txn = txn };
+            *ret_read = (struct flume_read){ .flume = flume, .log = log, .txn = txn, .deadline_ms = INT64_MAX };
             return OK;
         }
         kv_abort(txn);
     }
+}
+
+int flume_read_late(const struct flume_read *read)
+{
+    if (read->deadline_ms == INT64_MAX || flume_now_ms() < read->deadline_ms) return OK;
+    return err_set(ERR_SLOW, "there is more to go through than the time for a query allows");
 }
 
 void flume_read_end(struct flume_read *read)

@@ -64,8 +64,12 @@ struct flume_read {
     struct flume *flume;
     struct log *log;
     struct kv_txn *txn;
+    int64_t deadline_ms; /* CLOCK_MONOTONIC: what goes through much gives up then; INT64_MAX after flume_read_begin */
 };
 int flume_read_begin(struct flume *flume, struct flume_read *ret_read);
+
+/* OK, ERR_SLOW once the deadline is over. Looks at the clock. */
+int flume_read_late(const struct flume_read *read);
 void flume_read_end(struct flume_read *read);
 
 /* A view by its id or name, with the handles of its tables; NULL if there is none. */

@@ -5,12 +5,23 @@
 #include "store/err.h"
 #include "views/index_keys.h"
 
-struct walk {
-    const struct flume_read *read;
+/* Feeds of one distance, by number. */
+struct level {
+    uint32_t *numbers;
+    size_t count, cap;
+};
+
+struct graph_walk {
     struct index_keys ids; /* numbers feeds as they are met */
     struct graph graph;    /* by number */
     size_t cap;
+    int hops, max;
+    struct level levels[2]; /* of `hops`, and of the next */
+    size_t next;            /* in the level of `hops` */
+    size_t steps;           /* feeds and contacts since the clock was looked at */
 };
+
+#define STEPS_PER_LOOK 64
 
 /* The distance of what a feed at `hops` has a contact with. */
 static int hops_over(int hops, enum contact_state state)
@@ -30,7 +41,7 @@ static bool hops_nearer(int a, int b)
 }
 
 /* 1 = the feed was not at this distance before and is to be gone through, 0, <0 error. */
-static int walk_reach(struct walk *walk, const struct ref *id, int hops, uint32_t *ret_number)
+static int walk_reach(struct graph_walk *walk, const struct ref *id, int hops, uint32_t *ret_number)
 {
     char key[PAIR_KEY_BYTES];
     uint32_t number;
@@ -48,12 +59,6 @@ static int walk_reach(struct walk *walk, const struct ref *id, int hops, uint32_
     return hops >= 0;
 }
 
-/* Feeds of one distance, by number. */
-struct level {
-    uint32_t *numbers;
-    size_t count, cap;
-};
-
 static int level_add(struct level *level, uint32_t number)
 {
     int err = index_grow(&level->numbers, &level->cap, level->count, sizeof *level->numbers);
@@ -61,15 +66,16 @@ static int level_add(struct level *level, uint32_t number)
     return err;
 }
 
-static int walk_feed(struct walk *walk, uint32_t number, struct level *next)
+static int walk_feed(struct graph_walk *walk, const struct flume_read *read, uint32_t number, struct level *next)
 {
     const struct graph_feed feed = walk->graph.feeds[number]; /* the array may move */
     struct contacts_iter iter;
     struct contact contact;
     uint32_t reached;
-    int got = contacts_open(walk->read, &feed.id, CONTACTS_MADE, NULL, &iter);
+    int got = contacts_open(read, &feed.id, CONTACTS_MADE, NULL, &iter);
     if (got != OK) return got;
     while ((got = contacts_next(&iter, &contact)) == 1) {
+        walk->steps++;
         got = walk_reach(walk, &contact.id, hops_over(feed.hops, contact.state), &reached);
         if (got == 1) got = level_add(next, reached);
         if (got < 0) break;
@@ -78,17 +84,29 @@ static int walk_feed(struct walk *walk, uint32_t number, struct level *next)
     return got;
 }
 
-/* Level by level, so that a feed has its final distance when it is gone through. */
-static int walk_levels(struct walk *walk, int max, struct level levels[2])
+static int walk_look(struct graph_walk *walk, const struct flume_read *read)
 {
-    int err = OK;
-    for (int hops = 0; hops < max && levels[hops % 2].count > 0 && err == OK; hops++) {
-        struct level *now = &levels[hops % 2], *next = &levels[(hops + 1) % 2];
-        for (size_t i = 0; i < now->count && err == OK; i++)
-            err = walk_feed(walk, now->numbers[i], next);
-        now->count = 0;
+    if (++walk->steps < STEPS_PER_LOOK) return OK;
+    walk->steps = 0;
+    return flume_read_late(read);
+}
+
+/* Level by level, so that a feed has its final distance when it is gone through. */
+int graph_go(struct graph_walk *walk, const struct flume_read *read)
+{
+    for (; walk->hops < walk->max; walk->hops++) {
+        struct level *now = &walk->levels[walk->hops % 2], *next = &walk->levels[(walk->hops + 1) % 2];
+        while (walk->next < now->count) {
+            int err = walk_feed(walk, read, now->numbers[walk->next], next);
+            if (err != OK) return err;
+            walk->next++;
+            err = walk_look(walk, read);
+            if (err != OK) return err;
+        }
+        walk->next = now->count = 0;
+        if (next->count == 0) break;
     }
-    return err;
+    return OK;
 }
 
 static int feed_compare(const void *a, const void *b)
@@ -98,25 +116,47 @@ static int feed_compare(const void *a, const void *b)
     return hops_nearer(left->hops, right->hops) ? -1 : 1;
 }
 
-int graph_walk(const struct flume_read *read, const struct ref *from, int max, struct graph *ret_graph)
+int graph_open(const struct ref *from, int max, struct graph_walk **ret_walk)
 {
-    struct walk walk = { .read = read };
-    struct level levels[2] = { { .count = 0 }, { .count = 0 } };
+    struct graph_walk *walk = calloc(1, sizeof *walk);
     uint32_t number;
-    index_keys_init(&walk.ids, 0);
-    int err = walk_reach(&walk, from, 0, &number);
-    if (err == 1) err = level_add(&levels[0], number);
-    if (err == OK) err = walk_levels(&walk, max, levels);
-    free(levels[0].numbers);
-    free(levels[1].numbers);
-    index_keys_free(&walk.ids);
-    if (err != OK) {
-        graph_free(&walk.graph);
-        return err;
-    }
-    qsort(walk.graph.feeds, walk.graph.count, sizeof *walk.graph.feeds, feed_compare);
-    *ret_graph = walk.graph;
-    return OK;
+    if (walk == NULL) return err_set(ERR_NOMEM, "no memory to walk the graph");
+    walk->max = max;
+    index_keys_init(&walk->ids, 0);
+    int err = walk_reach(walk, from, 0, &number);
+    if (err == 1) err = level_add(&walk->levels[0], number);
+    if (err == OK)
+        *ret_walk = walk;
+    else
+        graph_close(walk);
+    return err;
+}
+
+void graph_take(struct graph_walk *walk, struct graph *ret_graph)
+{
+    qsort(walk->graph.feeds, walk->graph.count, sizeof *walk->graph.feeds, feed_compare);
+    *ret_graph = walk->graph;
+    walk->graph = (struct graph){ NULL, 0 };
+}
+
+void graph_close(struct graph_walk *walk)
+{
+    if (walk == NULL) return;
+    free(walk->levels[0].numbers);
+    free(walk->levels[1].numbers);
+    index_keys_free(&walk->ids);
+    graph_free(&walk->graph);
+    free(walk);
+}
+
+int graph_read(const struct flume_read *read, const struct ref *from, int max, struct graph *ret_graph)
+{
+    struct graph_walk *walk = NULL;
+    int err = graph_open(from, max, &walk);
+    if (err == OK) err = graph_go(walk, read);
+    if (err == OK) graph_take(walk, ret_graph);
+    graph_close(walk);
+    return err;
 }
 
 void graph_free(struct graph *graph)

@@ -21,8 +21,16 @@ struct graph {
     size_t count;
 };
 
-/* The feeds within `max` hops of `from`, `from` itself included. Deleted contact messages count until the view is rebuilt. */
-int graph_walk(const struct flume_read *read, const struct ref *from, int max, struct graph *ret_graph);
+/* The feeds within `max` hops of `from`, `from` itself included. ERR_LIMIT, and ERR_SLOW past the deadline of `read`. Deleted contact messages count
+ * until the view is rebuilt. */
+int graph_read(const struct flume_read *read, const struct ref *from, int max, struct graph *ret_graph);
 void graph_free(struct graph *graph); /* zeroed is fine */
+
+/* The same in parts, for who must not wait: after ERR_SLOW of graph_go the next call goes on, with a snapshot of its own. */
+struct graph_walk;
+int graph_open(const struct ref *from, int max, struct graph_walk **ret_walk);
+int graph_go(struct graph_walk *walk, const struct flume_read *read);
+void graph_take(struct graph_walk *walk, struct graph *ret_graph); /* once graph_go was OK */
+void graph_close(struct graph_walk *walk);                         /* NULL is fine */
 
 #endif

@@ -20,6 +20,12 @@ int query_open(struct flume *flume, const struct filter *filter, const struct lo
     return OK;
 }
 
+void query_patience(struct query *query, const struct flume_read *read)
+{
+    int64_t left = read->deadline_ms == INT64_MAX ? INT64_MAX : read->deadline_ms - flume_now_ms();
+    query->patience_ms = left < 0 ? 0 : left;
+}
+
 static bool walk_inside(const struct query_walk *walk, int64_t seq)
 {
     const struct log_range *range = &walk->query->range;
@@ -75,6 +81,7 @@ static int walk_log(struct query_walk *walk, int64_t *seqs, size_t max, size_t *
         if (walk->reverse ? record.seq > query->at : record.seq < query->at) continue;
         found = query_walk_patience(walk, record.seq);
         if (found == OK) found = query_walk_allows(walk, record.seq);
+        if (found == 1) found = query_walk_near(walk, &record);
         if (found < 0) break;
         if (found == 1) seqs[count++] = record.seq;
         walk_pass(walk, record.seq);

@@ -4,6 +4,7 @@
 
 #include "store/err.h"
 #include "views/index_keys.h"
+#include "views/near.h"
 
 void query_walk_close(struct query_walk *walk)
 {
@@ -201,6 +202,14 @@ int query_walk_allows(struct query_walk *walk, int64_t seq)
     return 1;
 }
 
+int query_walk_near(struct query_walk *walk, const struct log_record *record)
+{
+    const struct near *near = walk->query->filter.near;
+    if (near == NULL) return 1;
+    int err = message_scan(&walk->message, record->value.data, record->value.len);
+    return err == OK ? near_has(near, &walk->message.author_ref) : err;
+}
+
 int query_walk_checks(struct query_walk *walk, int64_t seq)
 {
     struct log_record record;
@@ -209,5 +218,5 @@ int query_walk_checks(struct query_walk *walk, int64_t seq)
     if (err != OK) return err == ERR_DELETED ? 0 : err;
     for (size_t i = 0; i < walk->check_count; i++)
         if (!filter_match_term(walk->checks[i], &walk->message)) return 0;
-    return 1;
+    return query_walk_near(walk, &record);
 }

@@ -51,7 +51,10 @@ int query_walk_times(struct query_walk *walk, const struct walk_part *part, int6
 /* 1 = nothing that must be absent is there; 0, <0 error. */
 int query_walk_allows(struct query_walk *walk, int64_t seq);
 
-/* 1 = the record stands and has what only a record shows; 0, <0 error. */
+/* 1 = the record is by one of the authors that are wanted; 0, <0 error. */
+int query_walk_near(struct query_walk *walk, const struct log_record *record);
+
+/* 1 = the record stands, and has what only a record shows (and its author is wanted); 0, <0 error. */
 int query_walk_checks(struct query_walk *walk, int64_t seq);
 
 /* ERR_SLOW when patience is over. */

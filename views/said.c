@@ -57,11 +57,15 @@ static int said_walk(struct listener *listener, const struct filter *filter)
     int64_t seqs[SAID_BATCH];
     int n = query_open(listener->read->flume, filter, &LOG_RANGE_ALL, &query);
     if (n != OK) return n;
-    while ((n = query_next(&query, listener->read->flume, seqs, SAID_BATCH)) > 0)
+    query_patience(&query, listener->read);
+    while ((n = query_next(&query, listener->read->flume, seqs, SAID_BATCH)) > 0) {
         for (int i = 0; i < n; i++) {
             int err = said_record(listener, seqs[i]);
             if (err != OK) return err;
         }
+        int err = n == SAID_BATCH ? flume_read_late(listener->read) : OK;
+        if (err != OK) return err;
+    }
     return n;
 }
 

@@ -21,6 +21,7 @@ struct said_list {
 /* What a message says: a number from 0 on, or -1 = it is none that counts. */
 typedef int said_fn(void *ctx, const struct message *message);
 
+/* ERR_LIMIT: more than SAID_AUTHORS_MAX; ERR_SLOW past the deadline of `read`. */
 int said_read(const struct flume_read *read, const struct filter *filter, said_fn *fn, void *ctx,
               struct said_list *ret_list);
 void said_free(struct said_list *list); /* zeroed is fine */

@@ -5,12 +5,14 @@
 
 #include "store/err.h"
 #include "views/index_keys.h"
+#include "views/near.h"
 #include "views/view_contacts.h"
 #include "views/view_links.h"
 #include "views/view_messages.h"
 #include "views/view_record.h"
 
 #define WALK_BATCH 64
+#define STEPS_PER_LOOK 256 /* the clock is looked at once in so many messages */
 
 /* A root that was collected, and its newest activity. */
 struct found {
@@ -108,6 +110,12 @@ static int participates(const struct threads *threads, const struct flume_read *
     return err == OK ? query_next(&query, read->flume, &seq, 1) : err;
 }
 
+static bool is_near(const struct threads *threads)
+{
+    const struct near *near = threads->query.near;
+    return near == NULL || near_has(near, &threads->message.author_ref);
+}
+
 static int followed(const struct threads *threads, const struct flume_read *read)
 {
     const struct ref *who = &threads->query.followed, *author = &threads->message.author_ref;
@@ -124,10 +132,11 @@ static int thread_passes(const struct threads *threads, const struct flume_read 
     const struct threads_query *query = &threads->query;
     const struct message *message = &threads->message;
     bool of_root = query->author.kind != REF_NONE || query->channel.data != NULL || query->followed.kind != REF_NONE ||
-                   query->secret != THREADS_ANY;
+                   query->secret != THREADS_ANY || query->near != NULL;
     if (of_root && !rooted) return 0;
     if (query->secret != THREADS_ANY && message_is_secret(message) != (query->secret == THREADS_SECRET)) return 0;
     if (query->author.kind != REF_NONE && !ref_equal(&query->author, &message->author_ref)) return 0;
+    if (rooted && !is_near(threads)) return 0;
     if (query->channel.data != NULL) {
         struct filter filter = { 0 };
         int err = filter_set(&filter, "channel", query->channel.data, query->channel.len);
@@ -218,11 +227,15 @@ static int threads_collect(struct threads *threads, const struct flume_read *rea
     int n = collect_filter(&threads->query, &filter);
     if (n == OK) n = query_open(read->flume, &filter, &LOG_RANGE_ALL, &query);
     if (n != OK) return n;
-    while ((n = query_next(&query, read->flume, seqs, WALK_BATCH)) > 0)
+    query_patience(&query, read);
+    while ((n = query_next(&query, read->flume, seqs, WALK_BATCH)) > 0) {
         for (int i = 0; i < n; i++) {
             int err = collect_record(threads, read, seqs[i]);
             if (err < 0) return err;
         }
+        int err = n == WALK_BATCH ? flume_read_late(read) : OK;
+        if (err != OK) return err;
+    }
     if (n < 0) return n;
     if (threads->found_count > 0) qsort(threads->found, threads->found_count, sizeof *threads->found, found_compare);
     return OK;
@@ -252,6 +265,7 @@ static int threads_walk(struct threads *threads, const struct flume_read *read)
 static int walk_seq(struct threads *threads, const struct flume_read *read, int64_t *ret_seq)
 {
     if (threads->seq_next == threads->seq_count) {
+        query_patience(&threads->walk, read);
         int n = query_next(&threads->walk, read->flume, threads->seqs, WALK_BATCH);
         if (n <= 0) return n;
         threads->seq_count = (size_t)n;
@@ -261,14 +275,31 @@ static int walk_seq(struct threads *threads, const struct flume_read *read, int6
     return 1;
 }
 
+/* Gone through for nothing for too long: whoever asks again, with what is said here, goes on. */
+static int walk_late(const struct flume_read *read, int64_t seq)
+{
+    int err = flume_read_late(read);
+    if (err == OK) return OK;
+    return err_set(
+        ERR_SLOW,
+        "no thread was found in the time that a query may take, and it has come to seq %lld: go on from there "
+        "(lt), or ask for something rarer first",
+        (long long)seq);
+}
+
 static int walk_next(struct threads *threads, const struct flume_read *read, struct thread_row *ret_row)
 {
     struct log_record record;
     struct ref root;
     int64_t seq;
     int got;
-    while ((got = walk_seq(threads, read, &seq)) == 1) {
+    for (size_t steps = 1; (got = walk_seq(threads, read, &seq)) == 1; steps++) {
         if (seq >= threads->query.below) continue;
+        int late = steps % STEPS_PER_LOOK == 0 ? walk_late(read, seq) : OK;
+        if (late != OK) {
+            threads->seq_next--;
+            return late;
+        }
         int err = log_get(read->log, seq, &record);
         if (err == OK) err = threads_scan(threads, &record);
         if (err == ERR_DELETED) continue;

@@ -17,6 +17,7 @@ struct threads_query {
     struct slice channel;     /* of the root */
     struct ref participating; /* wrote the root or a reply */
     struct ref followed;      /* follows the author of the root, or is it */
+    const struct near *near;  /* near.h: the author of the root is one of these; the caller's, until threads_close */
     int64_t below;            /* the newest activity stands below; SEQ_MAX = anywhere */
     bool hide_private;        /* encrypted roots are not there */
     enum threads_secret { THREADS_ANY, THREADS_SECRET, THREADS_OPEN } secret; /* is the root encrypted, or was it? */
@@ -31,11 +32,12 @@ struct thread_row {
 
 struct threads;
 
-/* Reads the views messages, types, links, feeds, channels, and contacts where they are asked about. ERR_ARG, ERR_LIMIT. */
+/* Reads the views messages, types, links, feeds, channels, and contacts where they are asked about. ERR_ARG, ERR_LIMIT; ERR_SLOW past the
+ * deadline of `read`. */
 int threads_open(const struct flume_read *read, const struct threads_query *query, struct threads **ret_threads);
 void threads_close(struct threads *threads); /* NULL is fine */
 
-/* The next thread: 1, 0 = no more, <0 error. Records belong to the log. Every call may come with a snapshot of its own. */
+/* The next thread: 1, 0 = no more, <0 error; ERR_SLOW past the deadline of `read`, and the next call goes on from there. Records belong to the log. Every call may come with a snapshot of its own. */
 int threads_next(struct threads *threads, const struct flume_read *read, struct thread_row *ret_row);
 
 /* The views that a query reads, as a mask. */

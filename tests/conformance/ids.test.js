@@ -163,7 +163,7 @@ test('ids=uri: every id of an answer is a URI, but what people wrote is as they 
   for (const bad of ['urls', '', 'URI']) assert.strictEqual((await server.request('/log?ids=' + bad)).json.type, '/problems/bad-parameter')
   // all pages of them
   const all = await server.pages('/log?ids=uri&limit=90', 'messages')
-  assert.deepStrictEqual(all.map(({ seq, ...record }) => record), records.map((record) => ({ ...record, key: uriOf(record.key) })))
+  assert.deepStrictEqual(all.map(({ seq, encrypted, ...record }) => record), records.map((record) => ({ ...record, key: uriOf(record.key) })))
 })
 
 test('ids=uri on /live, beside a subscription with sigils at the same place', async (t) => {
@@ -172,7 +172,7 @@ test('ids=uri on /live, beside a subscription with sigils at the same place', as
   const others = connect(t, server.ws + '/live?ids=uri')
   for (const socket of [plain, others]) await socket.until((c) => c.synced(), 'sync')
   assert.deepStrictEqual(plain.records().map(({ key }) => key), records.map(({ key }) => key))
-  assert.deepStrictEqual(others.records().map(({ seq, ...record }) => record), records.map((record) => ({ ...record, key: uriOf(record.key) })))
+  assert.deepStrictEqual(others.records().map(({ seq, encrypted, ...record }) => record), records.map((record) => ({ ...record, key: uriOf(record.key) })))
   others.send({ op: 'sub', id: 'a', ids: 'uri', type: 'vote' })
   await others.until((c) => c.frames.some((frame) => frame.id === 'a' && frame.sync), 'sync')
   assert.ok(others.frames.filter((frame) => frame.id === 'a' && frame.key).every(({ key }) => ssbUri.isClassicMessageSSBURI(key)))

@@ -114,8 +114,8 @@ async function check(server, target, expected, format) {
   items.forEach((item, i) => {
     const text = textIn(expected[i])
     // xml2js forgets text that is nothing but space
-    const shown = format === 'json-feed' ? text : text.trim() === '' ? '' : text.replace(/\r/g, '')
-    assert.strictEqual(item.text, shown, `${format} ${JSON.stringify(text)}`)
+    const blank = format !== 'json-feed' && text.trim() === ''
+    assert.strictEqual(blank ? item.text.trim() : item.text, blank ? '' : format === 'json-feed' ? text : text.replace(/\r/g, ''), `${format} ${JSON.stringify(text)}`)
     assert.ok(item.title.length > 0 && [...item.title].length <= 101, item.title)
     assert.strictEqual(item.url, item.id)
     assert.ok(item.author.length > 0)

@@ -13,6 +13,7 @@ const friends = require('ssb-friends')
 const { normalizeChannel } = require('ssb-ref')
 const { Server, folder, generate } = require('../support/sluice')
 const { frames } = require('../support/offset_log')
+const { connect } = require('../support/socket')
 const { makeRandom } = require('../support/random')
 
 const seeds = process.env.SLUICE_TEST_SEED ? [Number(process.env.SLUICE_TEST_SEED)] : [1, 2, Date.now() % 100000 + 3]
@@ -122,7 +123,7 @@ for (const seed of seeds) {
     const server = await Server.start(t, ['--follow', file, '--views', folder(t)])
     const messages = messagesOf(lines)
     const oracle = await friendsOf(t, file, messages)
-    const world = { server, messages, oracle, targets }
+    const world = { t, server, messages, oracle, targets }
     for (const [name, check] of Object.entries(checks)) await t.test(name + `, seed ${seed}`, () => check(world))
   })
 }
@@ -186,6 +187,28 @@ const checks = {
       }
     }
     for (const distance of [0, 1, 2, -1, -2, -3]) assert.ok(seen.has(distance), `nobody is at ${distance}`)
+  },
+
+  async 'the filter by hops against ssb-friends: /log, /threads, /live'({ t, server, oracle }) {
+    const log = await server.pages('/log?limit=1000', 'messages')
+    const threads = await server.pages('/threads?limit=1000', 'threads')
+    const sizes = new Set()
+    for (const from of [feeds[0], feeds[7], feeds[19], feeds[AUTHORS + 1]]) {
+      for (const hops of [0, 1, 2, 4]) {
+        const distances = hops === 0 ? {} : await oracle.hops(from, hops)
+        const near = new Set([from, ...Object.keys(distances).filter((id) => distances[id] !== null && distances[id] >= 0 && distances[id] <= hops)])
+        const query = `from=${escape(from)}&hops=${hops}`
+        const expected = log.filter(({ value }) => value && near.has(value.author))
+        assert.deepStrictEqual(await server.pages(`/log?${query}&limit=97`, 'messages'), expected, query)
+        assert.deepStrictEqual(await server.pages(`/log?${query}&limit=300&reverse=true&type=vote`, 'messages'), [...expected].reverse().filter(({ value }) => value.content.type === 'vote'), query)
+        assert.deepStrictEqual(await server.pages(`/threads?${query}&limit=7`, 'threads'), threads.filter(({ root }) => root && near.has(root.value.author)), query)
+        const socket = connect(t, `${server.ws}/live?${query}&private=false&live=false`)
+        await socket.until((c) => c.closed !== null || c.frames.some((frame) => frame.closed), 'the end')
+        assert.deepStrictEqual(socket.records().map(({ seq }) => seq), expected.filter(({ value }) => typeof value.content === 'object').map(({ seq }) => seq), query)
+        sizes.add(expected.length)
+      }
+    }
+    assert.ok(sizes.size > 5, `${sizes.size} different answers`)
   },
 
   async 'nobody is farther than 0 hops but the feed itself'({ server }) {

@@ -211,7 +211,8 @@ test('every query parameter of openapi.yaml is known to the program', async (t) 
       const feed = schema && schema.$ref === '#/components/schemas/FeedId'
       const value = values[name] || (feed ? first.value.author : '1')
       const needed = (operation.parameters || []).map((other) => follow(other)[0]).filter((other) => other.in === 'query' && other.required && other.name !== name)
-        .map((other) => `&${other.name}=${encodeURIComponent(values[other.name])}`).join('')
+        .concat((operation.parameters || []).map((other) => follow(other)[0]).filter((other) => !other.required && other.name === { hops: 'from', from: 'hops' }[name]))
+        .map((other) => `&${other.name}=${encodeURIComponent(values[other.name] || '1')}`).join('')
       const answer = await server.request(`${where}?${name}=${encodeURIComponent(value)}${needed}${beside[`${id} ${name}`] || ''}`)
       assert.ok(!/unknown parameter/.test(answer.text), `${id} ${name}: ${answer.text.slice(0, 300)}`)
       // 1 is no record of the log: a cursor there is refused, but not unread.

@@ -226,7 +226,7 @@ test('ranges: every kind of first and last byte, against a loop', async (t) => {
 
 test('a large blob is never in memory', async (t) => {
   const { server, dir } = await following(t)
-  const size = 192 << 20
+  const size = 128 << 20
   const bytes = Buffer.alloc(size, 'sluice ')
   const id = put(dir, bytes)
   const memory = () => Number(/^RssAnon:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${server.child.pid}/status`, 'utf8'))[1])

@@ -6,6 +6,7 @@
 #include "store/err.h"
 #include "tests/support/corpus.h"
 #include "views/graph.h"
+#include "views/near.h"
 
 #define EDGES_MAX 20
 #define EDGE_TEXT 512
@@ -44,7 +45,7 @@ static void distances_are(const char *edges, int max, const char *expected)
     serve_edges(edges, &served);
     corpus_ref(REF_FEED, 0, &from);
     cr_assert_eq(flume_read_begin(served.flume, &read), OK);
-    cr_assert_eq(graph_walk(&read, &from, max, &graph), OK);
+    cr_assert_eq(graph_read(&read, &from, max, &graph), OK);
     for (size_t i = 0; i < graph.count; i++)
         for (unsigned n = 0; n < CORPUS_AUTHORS; n++) {
             corpus_ref(REF_FEED, n, &id);
@@ -98,4 +99,116 @@ Test(graph, the_last_word_counts)
 Test(graph, nobody_can_change_ones_own_distance)
 {
     distances_are("0>1 1x0 0x0 1>2", 3, "0=0 1=1 2=2 ");
+}
+
+/* Who of 0 … 5 is near 0, as "012". */
+static void near_are(const char *edges, int hops, const char *expected)
+{
+    struct corpus_flume served;
+    struct flume_read read;
+    struct graph graph;
+    struct near *near = NULL;
+    struct ref from, id;
+    char text[CORPUS_AUTHORS + 1] = "";
+    size_t count = 0;
+    serve_edges(edges, &served);
+    corpus_ref(REF_FEED, 0, &from);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    cr_assert_eq(graph_read(&read, &from, hops, &graph), OK);
+    cr_assert_eq(near_make(&graph, strlen(expected), &near), OK);
+    for (unsigned n = 0; n < CORPUS_AUTHORS; n++) {
+        corpus_ref(REF_FEED, n, &id);
+        if (near_has(near, &id)) text[count++] = (char)('0' + n);
+    }
+    cr_expect_str_eq(text, expected, "%s: %s", edges, text);
+    cr_expect_eq(near_count(near), strlen(expected));
+    near_free(near);
+    near = NULL;
+    cr_expect_eq(near_make(&graph, strlen(expected) - 1, &near), ERR_LIMIT);
+    graph_free(&graph);
+    cr_expect_null(near);
+    flume_read_end(&read);
+    corpus_stop(&served);
+}
+
+Test(near, within_the_hops_and_not_one_farther)
+{
+    near_are("0>1 1>2 2>3 3>4", 0, "0");
+    near_are("0>1 1>2 2>3 3>4", 1, "01");
+    near_are("0>1 1>2 2>3 3>4", 2, "012");
+}
+
+Test(near, nobody_who_is_blocked_or_left_nor_whom_they_reach)
+{
+    near_are("0>1 0x2 2>3 1>4", 3, "014");
+    near_are("0>1 0>2 0-2 2>3", 3, "01");
+    near_are("0>1 1x2 2>3", 3, "01");
+}
+
+Test(near, what_is_no_feed_is_not_near)
+{
+    struct corpus_flume served;
+    struct flume_read read;
+    struct graph graph;
+    struct near *near = NULL;
+    struct ref from, none = { .kind = REF_NONE };
+    serve_edges("0>1", &served);
+    corpus_ref(REF_FEED, 0, &from);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    cr_assert_eq(graph_read(&read, &from, 1, &graph), OK);
+    cr_assert_eq(near_make(&graph, 10, &near), OK);
+    graph_free(&graph);
+    cr_expect_not(near_has(near, &none));
+    from.kind = REF_MESSAGE;
+    cr_expect_not(near_has(near, &from));
+    near_free(near);
+    flume_read_end(&read);
+    corpus_stop(&served);
+}
+
+Test(graph, gives_up_in_time)
+{
+    struct corpus_flume served;
+    struct flume_read read;
+    serve_edges("0>1", &served);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    cr_expect_eq(flume_read_late(&read), OK);
+    read.deadline_ms = flume_now_ms() + 100000;
+    cr_expect_eq(flume_read_late(&read), OK);
+    read.deadline_ms = flume_now_ms();
+    cr_expect_eq(flume_read_late(&read), ERR_SLOW);
+    flume_read_end(&read);
+    corpus_stop(&served);
+}
+
+Test(graph, in_parts_it_is_the_same)
+{
+    struct corpus_flume served;
+    struct flume_read read;
+    struct graph_walk *walk = NULL;
+    struct graph graph, whole;
+    struct ref from;
+    int err, parts = 1;
+    serve_edges("0>1 1>2 2>3 3>4 4>0 0x3 1>4", &served);
+    corpus_ref(REF_FEED, 0, &from);
+    cr_assert_eq(graph_open(&from, 100, &walk), OK);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    cr_assert_eq(graph_read(&read, &from, 100, &whole), OK);
+    flume_read_end(&read);
+    do {
+        cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+        read.deadline_ms = flume_now_ms();
+        err = graph_go(walk, &read);
+        flume_read_end(&read);
+        parts += err == ERR_SLOW;
+    } while (err == ERR_SLOW && parts < 100);
+    cr_assert_eq(err, OK);
+    graph_take(walk, &graph);
+    graph_close(walk);
+    cr_assert_eq(graph.count, whole.count);
+    for (size_t i = 0; i < graph.count; i++)
+        cr_expect(ref_equal(&graph.feeds[i].id, &whole.feeds[i].id) && graph.feeds[i].hops == whole.feeds[i].hops);
+    graph_free(&graph);
+    graph_free(&whole);
+    corpus_stop(&served);
 }
