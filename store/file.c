@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "store/err.h"
@@ -137,6 +138,27 @@ int file_map(int fd, const char *path, size_t want, size_t least, void **ret_bas
 void file_unmap(void *base, size_t size)
 {
     if (base != NULL) (void)munmap(base, size);
+}
+
+/* Answered at once or not at all. */
+static bool file_in_memory(int fd, int64_t at)
+{
+    char byte;
+    const struct iovec one = { &byte, 1 };
+    return preadv2(fd, &one, 1, at, RWF_NOWAIT) == 1;
+}
+
+void file_warm(int fd, const void *base, int64_t at, size_t len)
+{
+#ifdef MADV_POPULATE_READ
+    const int64_t end = at + (int64_t)len, step = 64 << 10;
+    for (int64_t look = at; look < end; look += step)
+        if (!file_in_memory(fd, look)) return;
+    /* pages that are gone by now, with a file that shrank, are an error of this call, not a fault of ours */
+    (void)madvise((char *)(uintptr_t)base + at, len, MADV_POPULATE_READ);
+#else
+    (void)fd, (void)base, (void)at, (void)len;
+#endif
 }
 
 bool file_is_hole(int fd, int64_t at, int64_t len)

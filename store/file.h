@@ -43,6 +43,10 @@ int file_lock(int fd, const char *path);
 int file_map(int fd, const char *path, size_t want, size_t least, void **ret_base, size_t *ret_size);
 void file_unmap(void *base, size_t size); /* NULL is fine */
 
+/* Makes a stretch of a mapping of the file present if the file is in memory there, as far as one look every 64 KiB tells. Does
+ * nothing where that cannot be known. `at` is a multiple of the page size. */
+void file_warm(int fd, const void *base, int64_t at, size_t len);
+
 /* True if the range is known to be a hole, which reads as zeros; a false answer says nothing. */
 bool file_is_hole(int fd, int64_t at, int64_t len);
 

@@ -34,6 +34,11 @@ void log_prefetch(struct log *log, int64_t seq)
     if (log->ops->prefetch != NULL) log->ops->prefetch(log, seq);
 }
 
+bool log_warm(struct log *log)
+{
+    return log->ops->warm != NULL && log->ops->warm(log);
+}
+
 int log_cursor_open(struct log *log, const struct log_range *range, struct log_cursor *ret_cursor)
 {
     struct log_range clean = *range;

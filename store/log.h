@@ -63,6 +63,7 @@ struct log_ops {
     int64_t (*bytes)(struct log *log);
     int (*refresh)(struct log *log);
     void (*prefetch)(struct log *log, int64_t seq); /* may be NULL */
+    bool (*warm)(struct log *log);                  /* may be NULL */
     int (*sync)(struct log *log);
     void (*close)(struct log *log);
 };
@@ -82,6 +83,10 @@ int log_get(struct log *log, int64_t seq, struct log_record *ret_record);
 
 /* The record at `seq` will be read soon. A hint that costs next to nothing; any seq is fine. */
 void log_prefetch(struct log *log, int64_t seq);
+
+/* For idle moments after the log was opened: makes a piece of its newest GiB ready, so that the first look at a record there costs no page
+ * fault. Only what is in memory already; no disk is read. About a tenth of a millisecond. true = there is more to do. One thread. */
+bool log_warm(struct log *log);
 
 int log_cursor_open(struct log *log, const struct log_range *range, struct log_cursor *ret_cursor);
 

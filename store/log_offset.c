@@ -278,6 +278,7 @@ static const struct log_ops offset_ops = {
     .bytes = offset_bytes,
     .refresh = offset_refresh,
     .prefetch = offset_prefetch,
+    .warm = offset_warm,
     .sync = offset_sync,
     .close = offset_close,
 };

@@ -64,6 +64,10 @@ struct log_offset {
     bool path_settled;     /* another file at the path would show in the ctime of this one */
     struct file_window window;
 
+    /* Of the thread that calls log_warm: what lies at `warm_at` and behind it was looked at. */
+    bool warming;
+    int64_t warm_at, warm_least;
+
     _Atomic uint32_t frame_mean; /* bytes of a frame as last seen by a scan; a guess */
 };
 
@@ -112,6 +116,7 @@ void offset_publish(struct log_offset *log, int64_t since, int64_t end);
 
 int offset_get(struct log *base, int64_t seq, struct log_record *ret_record);
 void offset_prefetch(struct log *base, int64_t seq);
+bool offset_warm(struct log *base);
 int offset_cursor_open(struct log *base, const struct log_range *range, struct log_cursor *ret_cursor);
 int offset_cursor_next(struct log_cursor *cursor, struct log_record *ret_record);
 int offset_cursor_many(struct log_cursor *cursor, struct log_record *records, size_t max);

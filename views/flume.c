@@ -120,7 +120,8 @@ static void *flume_run(void *arg)
         bool worked = append_first(flume) || index_step(flume);
         waiters_tell(flume, flume_now_ms());
         /* Asked again: flume_close may have woken this thread before the wake-ups were taken. */
-        if (!worked && !atomic_load(&flume->closing)) flume_sleep(flume);
+        bool idle = !worked && !atomic_load(&flume->closing);
+        if (idle && !log_warm(atomic_load(&flume->log))) flume_sleep(flume);
     }
     flume_finish(flume);
     return NULL;

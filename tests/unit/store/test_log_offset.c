@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -529,6 +531,74 @@ Test(log_offset, a_file_cut_under_its_readers_is_no_crash)
     log_close(owner);
 }
 
+/* ---- warming ---- */
+
+static void put_mib(struct log *log, int mib)
+{
+    static char large[1 << 20];
+    memset(large, 'x', sizeof large);
+    struct slice value = { large, sizeof large };
+    for (int i = 0; i < mib; i++)
+        cr_assert_eq(log_append(log, &value, 1, NULL), OK);
+}
+
+static int64_t warm_all(struct log *log)
+{
+    int64_t calls = 0;
+    while (calls < 100000 && log_warm(log))
+        calls++;
+    cr_expect(!log_warm(log), "once it is done it is done");
+    return calls;
+}
+
+/* Pages of files that this process has mapped and present, in KiB. */
+static int64_t present_kib(void)
+{
+    char line[200];
+    long kib = -1;
+    FILE *file = fopen("/proc/self/status", "r");
+    cr_assert_not_null(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "RssFile: %ld", &kib) == 1) break;
+    (void)fclose(file);
+    return kib;
+}
+
+Test(log_offset, what_is_in_memory_is_present_after_warming)
+{
+    struct log *owner = open_log(false, LOG_CODEC_AUTO);
+    put_mib(owner, 16);
+    struct log *log = open_log(true, LOG_CODEC_AUTO);
+    int fd = open(path, O_RDONLY);
+    char byte;
+    const struct iovec one = { &byte, 1 };
+    bool told = fd >= 0 && preadv2(fd, &one, 1, 0, RWF_NOWAIT) == 1;
+    int64_t before = present_kib();
+    cr_expect_eq(warm_all(log), 9, "2 MiB at a time, and the rest");
+    int64_t more = present_kib() - before;
+    if (told) cr_expect_gt(more, 12 << 10, "%lld KiB more", (long long)more);
+    cr_expect_eq(count(log, false), 16);
+    if (fd >= 0) (void)close(fd);
+    log_close(log);
+    log_close(owner);
+}
+
+Test(log_offset, warming_a_file_that_was_cut_is_no_crash_and_no_change)
+{
+    struct log *owner = open_log(false, LOG_CODEC_AUTO);
+    put_mib(owner, 5);
+    struct log *log = open_log(true, LOG_CODEC_AUTO);
+    struct log *other = open_log(true, LOG_CODEC_AUTO);
+    cr_expect(log_warm(log));
+    scratch_truncate(path, 5000);
+    (void)warm_all(log);
+    (void)warm_all(other);
+    cr_expect_eq(get_code(other, 0), ERR_CHANGED);
+    log_close(log);
+    log_close(other);
+    log_close(owner);
+}
+
 Test(log_offset, an_owner_does_not_write_over_what_somebody_else_wrote)
 {
     struct log *log = open_log(false, LOG_CODEC_AUTO);
@@ -767,6 +837,7 @@ Test(log_offset, works_beyond_4_gib)
     int64_t end = put_hole(straddling, UINT32_C(2) << 30, 8);
     log = open_log(false, LOG_CODEC_AUTO);
     cr_expect_eq(log_since(log), straddling);
+    cr_expect_leq(warm_all(log), 1 + (1 << 30) / (2 << 20), "no more than the newest GiB");
     int64_t after = put(log, "after");
     cr_expect_eq(after, end);
     int64_t last = put(log, "last");
