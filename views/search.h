@@ -5,9 +5,9 @@
 #include "views/view_search.h"
 
 /* So many matches, the newest, are held against each other: a search for words that stand everywhere costs no more than this. */
-#define SEARCH_RANKED_MAX 10000
+#define SEARCH_RANKED_MAX 5000
 #define SEARCH_CHECKED_MAX \
-    2000 /* where each record has to be looked at: phrases, times, words that begin with a letter or two */
+    1000 /* where each record has to be looked at: phrases, times, words that begin with a letter or two */
 
 struct search_hit {
     int64_t seq;
