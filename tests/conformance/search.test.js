@@ -73,7 +73,9 @@ function fits(token, wanted, first, last) {
 }
 const phraseIn = (words, phrase) => words.some((_, at) => phrase.every((wanted, i) => words[at + i] && fits(words[at + i], wanted, i === 0, i === phrase.length - 1)))
 const said = (phrase) => (record, all) => all.some((words) => phraseIn(words, phrase))
-const rts = (record) => Math.min(record.timestamp, record.value.timestamp)
+// what is absent, or no number, does not count
+const rts = (record) => [record.timestamp, record.value.timestamp].filter(Number.isFinite).reduce((a, b) => Math.min(a, b), Infinity)
+const timeOf = (record) => rts(record) === Infinity ? 0 : rts(record)
 const channelOf = (name) => String(name).toLowerCase()
 
 function part(random) {
@@ -92,8 +94,8 @@ function part(random) {
     case 2: return { q: 'type:post', test: (record) => record.value.content.type === 'post' }
     case 3: return { q: 'author:' + author, test: (record) => record.value.author === author }
     case 4: return { q: 'channel:' + random.pick(['BOATS', 'boats']), test: (record) => channelOf(record.value.content.channel) === 'boats' }
-    case 5: return { q: 'after:' + day, test: (record) => rts(record) >= Date.parse(day) }
-    case 6: return { q: 'before:' + day, test: (record) => rts(record) < Date.parse(day) }
+    case 5: return { q: 'after:' + day, test: (record) => timeOf(record) >= Date.parse(day) }
+    case 6: return { q: 'before:' + day, test: (record) => timeOf(record) < Date.parse(day) }
     default: return { q: word, test: said(tokens(word)) }
   }
 }
