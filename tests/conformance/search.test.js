@@ -163,7 +163,7 @@ for (const seed of seeds) {
     for (const name of [...new Set(now.values())]) {
       const typed = tokens(name).map((token) => token.word).join(' ')
       if (!typed || tokens(name).some((token) => token.dense)) continue
-      const begin = typed.slice(0, 1 + random.below(typed.length))
+      const begin = typed.slice(0, 1 + random.below(typed.length)).trim()
       const rows = await server.pages('/feeds?limit=3&name=' + encodeURIComponent(begin), 'feeds')
       const folded = (text) => tokens(text).map((token) => token.word)
       const expected = [...now].filter(([, text]) => folded(text).some((_, i) => folded(text).slice(i).join(' ').startsWith(fold(begin)))).map(([id]) => id)
