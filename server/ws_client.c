@@ -1,6 +1,7 @@
 #include "server/ws_client.h"
 
 #include <libwebsockets.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +29,38 @@ static void client_ask(struct ws_client *client)
 {
     if (client->asked_ms == 0) client->asked_ms = flume_now_ms();
     (void)lws_callback_on_writable(client->wsi);
+}
+
+/* While the library still holds what the socket did not take, nothing is read: 4.1 does not close a connection that ends in that state, and reads
+ * its end again and again without looking after anybody else. */
+static void client_listen(struct ws_client *client, bool listens)
+{
+    const int now = LWS_RXFLOW_REASON_USER_BOOL | LWS_RXFLOW_REASON_FLAG_PROCESS_NOW;
+    if (client->deaf == !listens) return;
+    client->deaf = !listens;
+    (void)lws_rx_flow_control(client->wsi,
+                              now | (listens ? LWS_RXFLOW_REASON_APPLIES_ENABLE : LWS_RXFLOW_REASON_APPLIES_DISABLE));
+}
+
+static bool client_speaks(const struct ws_client *client)
+{
+    struct pollfd fd = { .fd = lws_get_socket_fd(client->wsi), .events = POLLIN };
+    return poll(&fd, 1, 0) == 1;
+}
+
+/* A client that is given more than its socket takes at once is heard in between: true = now. Reading comes after writing in the library, so two turns
+ * go by: this one, in which it is listened to again, and the next, after which what it said is read. */
+static bool client_has_the_word(struct ws_client *client)
+{
+    if (client->heard) {
+        client->heard = false;
+        return true;
+    }
+    if (!client->deaf) return false;
+    lws_validity_confirmed(client->wsi); /* it takes what it is given: its pongs may wait in the same queue */
+    client_listen(client, true);
+    client->heard = client_speaks(client);
+    return client->heard;
 }
 
 static void client_close(struct ws_client *client, int status, const char *why)
@@ -186,6 +219,7 @@ static int client_write(struct ws_clients *clients, struct ws_client *client)
     unsigned char *data = (unsigned char *)turn->out.data + LWS_PRE;
     if (turn->frames == 0) return 0;
     if (lws_write(client->wsi, data, turn->out.len - LWS_PRE, LWS_WRITE_RAW) < 0) return -1;
+    if (lws_partial_buffered(client->wsi) != 0) client_listen(client, false);
     atomic_fetch_add_explicit(&clients->server->metrics.ws_frames, turn->frames, memory_order_relaxed);
     return 0;
 }
@@ -212,6 +246,10 @@ int ws_client_writable(struct ws_clients *clients, struct ws_client *client)
     /* A server that closes does not finish what may be years of log. */
     if (client->close_status == LWS_CLOSE_STATUS_GOINGAWAY || client->given_up || client->live == NULL)
         return client_close_now(client);
+    if (client_has_the_word(client)) {
+        client_ask(client);
+        return 0;
+    }
     int err = client_collect(clients, client);
     if (err != OK) return client_fail(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, err_text(err));
     if (client_write(clients, client) != 0) return -1;

@@ -27,6 +27,8 @@ struct ws_client {
     const char *close_why; /* static text */
     bool given_up;         /* closed without sending what is left */
     int64_t asked_ms;      /* since when a writable socket is waited for; 0 = it is not */
+    bool deaf;             /* nothing is read from it: what it was given is not out yet */
+    bool heard;            /* it has said something, which is read before it is given more */
 };
 
 /* The frames of one turn, LWS_PRE bytes of room in front. */

@@ -340,6 +340,7 @@ Test(ws, many_clients_get_what_each_asked_for)
     for (int i = 0; i < ALIKE; i++)
         frame(alike[i], "{\"sync\":true,\"since\":0}");
     frame(few, "{\"sync\":true,\"since\":0}");
+    frame(named, "{\"id\":\"n\",\"sync\":true,\"since\":0}");
     for (int i = 1; i <= RECORDS; i++) {
         (void)snprintf(value, sizeof value, "%d", 1000 + i);
         append(value);
@@ -365,7 +366,6 @@ Test(ws, many_clients_get_what_each_asked_for)
         if (i <= 100) frame(few, text);
     }
     frame_with(few, "\"closed\":true");
-    frame(named, "{\"id\":\"n\",\"sync\":true,\"since\":0}");
     for (int i = 1; i <= RECORDS; i++) {
         (void)snprintf(text, sizeof text, "{\"id\":\"n\",\"seq\":%d,\"value\":%d}", 20 * i, 1000 + i);
         frame(named, text);
