@@ -66,6 +66,7 @@ test('body-max: a client that never stops sending is cut off', async (t) => {
   while (!client.ended && sent < most) {
     sent++
     if (!client.socket.write(chunk)) await until(() => client.ended || !client.socket.writableNeedDrain, 'room to send')
+    await new Promise((resolve) => setImmediate(resolve)) // it reads as well
   }
   assert.ok(client.ended && sent < most, `${sent} chunks were taken`)
   assert.match(client.text, /^HTTP\/1\.1 413 /)
@@ -573,6 +574,40 @@ test('stall-timeout: a client that takes nothing for so long is sent away with 1
   await until(async () => (await server.get('/status')).counters.ws_clients === 1, 'the end of the one that is gone')
   assert.strictEqual(slow.closed, null)
 })
+
+// The library under the WebSockets read the end of such a connection again and again, and nobody else was served any more.
+for (const how of ['ends', 'goes']) {
+  test(`a client that reads nothing and ${how} holds nobody up`, async (t) => {
+    const text = JSON.stringify('x'.repeat(200000))
+    const door = path.join(folder(t), 'door')
+    const server = await Server.start(t, ['--data', folder(t), '--accept', 'any', '--stall-timeout', '1', '--heartbeat', '60', '--listen', '127.0.0.1:0', '--listen', 'unix:' + door])
+    for (let i = 0; i < 300; i++) assert.strictEqual((await server.post('/log', text)).status, 201)
+    const head = 'GET /live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+    const doors = [{ port: server.port, host: '127.0.0.1' }, { path: door }, { port: server.port, host: '127.0.0.1' }, { path: door }]
+    const stuck = doors.map((where) => net.connect({ ...where, allowHalfOpen: true }))
+    for (const socket of stuck) {
+      t.after(() => socket.destroy())
+      socket.on('error', () => {})
+      socket.write(head)
+      await new Promise((resolve) => socket.once('readable', resolve)) // and nothing is read
+    }
+    // until what they are given is with the kernel, as far as it goes
+    const frames = async () => Number(/^sluice_ws_frames(?:_total)? (\d+)/m.exec((await server.request('/metrics')).text)[1])
+    let before = -1
+    await until(async () => {
+      const now = await frames(), still = now > 0 && now === before
+      before = now
+      return still
+    }, 'clients that are given no more')
+    for (const socket of stuck) how === 'ends' ? socket.end() : socket.destroy()
+    const other = connect(t, server.ws + '/live?old=false')
+    await other.until((c) => c.synced(), 'the sync of another client')
+    assert.strictEqual((await server.post('/log', '"and on"')).status, 201)
+    await other.until((c) => c.frames.some((f) => f.value === 'and on'), 'what comes after them')
+    await until(async () => (await server.get('/status')).counters.ws_clients === 1, 'the end of those that read nothing')
+    other.socket.terminate()
+  })
+}
 
 test('operations-max: so many may wait for their answers to be read', async (t) => {
   const server = await started(t)
