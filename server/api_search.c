@@ -45,7 +45,7 @@ int api_search(struct api_request *req, struct api_reply *reply)
     struct rows *rows;
     int answer, format = api_format_of(req, reply);
     if (format < 0 || !search_read(req, reply, format, &search)) return API_DONE;
-    uint32_t views = filter_views(&search.params.filter);
+    uint32_t views = filter_params_views(&search.params);
     if (!api_fresh_now(req, reply, views, &answer)) return answer;
     if (!search.params.live && api_not_modified(req, reply, views_since(req->server->flume, views))) return API_DONE;
     int err = rows_search_open(req->server, &search, &rows);

@@ -11,6 +11,7 @@ struct rows_search {
     struct rows rows;
     struct search_params params;
     struct message message;
+    struct near *near; /* who is near, as of when the rows were opened; NULL = not asked */
 
     struct seq_source source; /* in the order of the log */
 
@@ -178,6 +179,7 @@ static void search_free(struct rows *rows)
 {
     struct rows_search *self = rows_search_of(rows);
     seq_source_close(&self->source);
+    near_close(rows->server, self->near);
     message_free(&self->message);
     free(self->hits);
     free(self);
@@ -196,7 +198,19 @@ static int walked_open(struct rows_search *self)
     const struct filter_params *params = &self->params.params;
     size_t batch = params->limit >= 0 && params->limit < SEQ_SOURCE_BATCH ? (size_t)params->limit + 1 : 0;
     int err = seq_source_open(&self->source, self->rows.server->flume, &params->filter, params, batch);
-    if (err == OK) seq_source_patience(&self->source, self->rows.server->config->query_timeout);
+    if (err == OK) seq_source_patience(&self->source, self->rows.server->config->query_timeout * 1000);
+    return err;
+}
+
+static int search_near(struct rows_search *self)
+{
+    struct server *server = self->rows.server;
+    struct filter_params *params = &self->params.params;
+    struct graph_walk *walk = NULL;
+    if (!near_params_given(&params->near)) return OK;
+    int err = near_open(server, &params->near, server->config->query_timeout * 1000, &walk, &self->near);
+    graph_close(walk);
+    params->filter.near = self->near;
     return err;
 }
 
@@ -207,7 +221,7 @@ int rows_search_open(struct server *server, const struct search_params *params, 
     message_init(&self->message);
     self->params = *params;
     struct filter_params *bounded = &self->params.params;
-    uint32_t views = filter_views(&bounded->filter);
+    uint32_t views = filter_params_views(bounded);
     int64_t since = views_since(server->flume, views);
     if (!bounded->live && bounded->range.max > since) {
         bounded->range.max = since;
@@ -224,7 +238,8 @@ int rows_search_open(struct server *server, const struct search_params *params, 
         .since = ranked ? bounded->range.max : since,
         .cursor = SEQ_EMPTY,
     };
-    int err = ranked ? ranked_open(self) : walked_open(self);
+    int err = search_near(self);
+    if (err == OK) err = ranked ? ranked_open(self) : walked_open(self);
     if (err != OK)
         search_free(&self->rows);
     else
