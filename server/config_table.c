@@ -58,7 +58,7 @@ const struct config_option config_table[] = {
            "the owner's secret, as in ~/.ssb/secret; only he may read the file") },
     { FLAG("publish", CONFIG_SERVE, publish, "who has a token for it may publish in the owner's name") },
     { FLAG("sole-signer", CONFIG_SERVE, sole_signer,
-           "with --data --publish: nobody else signs with the secret, and the log holds all of its feed") },
+           "nobody else signs with the secret, and the log holds all of its feed") },
     { TEXT("node-socket", CONFIG_SERVE, node_socket, "PATH",
            "with --follow --publish: the node's socket (default: beside the folder of its log)") },
     { .name = "allow-host",

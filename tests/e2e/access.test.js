@@ -2,6 +2,7 @@
 // Who may ask: hosts, origins, tokens, public reading.
 const test = require('node:test')
 const assert = require('node:assert')
+const crypto = require('node:crypto')
 const fs = require('node:fs')
 const path = require('node:path')
 const ssbKeys = require('ssb-keys')
@@ -12,13 +13,22 @@ const { Raw, answers } = require('../support/raw')
 const lines = generate(200, '--seed', '19', '--authors', '8')
 const records = lines.map((line) => JSON.parse(line))
 
-const started = (t, ...args) => Server.start(t, ['--data', importLines(t, lines.slice(0, 150)), ...args])
+const hash = crypto.createHash('sha256').update('a blob').digest()
+const BLOB = `&${hash.toString('base64')}.sha256`
+
+// An owned log with a blob beside it.
+function started(t, ...args) {
+  const dir = importLines(t, lines.slice(0, 150)), hex = hash.toString('hex'), shelf = path.join(dir, 'blobs', 'sha256', hex.slice(0, 2))
+  fs.mkdirSync(shelf, { recursive: true })
+  fs.writeFileSync(path.join(shelf, hex.slice(2)), 'a blob')
+  return Server.start(t, ['--data', dir, ...args])
+}
 
 // Every route of the program, with a target that leads there: a new route is in these tests by itself.
 const first = records[0]
 const channel = records.slice(0, 150).map((r) => r.value.content && r.value.content.channel).find((name) => typeof name === 'string' && /^[a-z-]+$/.test(name))
 const place = (pattern) => ({
-  '{id}': /^\/(messages|votes)/.test(pattern) ? first.key : first.value.author, '{seq}': '0', '{sequence}': '1', '{list}': 'follows',
+  '{id}': /^\/(messages|votes)/.test(pattern) ? first.key : pattern.startsWith('/blobs') ? BLOB : first.value.author, '{seq}': '0', '{sequence}': '1', '{list}': 'follows',
   '{name}': pattern.startsWith('/channels') ? channel : 'types', '{file}': 'main.js'
 })
 // a route that cannot do without a parameter
@@ -28,7 +38,7 @@ const routes = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').
   .map((line) => /^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (\w+)\)$/.exec(line)).filter(Boolean)
   .map(([, method, pattern, operation, needs]) => ({ method, operation, needs, target: pattern.replace(/\{\w+\}/g, (name) => place(pattern)[name]) + (needed[pattern] || '') }))
 assert.ok(routes.length > 20 && routes.every(({ target }) => !/undefined/.test(target)))
-const bodyOf = ({ operation }) => operation === 'appendLog' ? JSON.stringify(records[150].value) : operation === 'publish' ? '{"content":{"type":"post"}}' : ''
+const bodyOf = ({ operation }) => operation === 'appendLog' ? JSON.stringify(records[150].value) : operation === 'publish' ? '{"content":{"type":"post"}}' : operation === 'addBlob' ? 'another blob' : ''
 // What needs a scope that has to be named is for nobody without tokens.
 const named = ({ needs }) => needs === 'PUBLISH' || needs === 'PRIVATE'
 const good = (route, status) => named(route) ? status === 403 : status < 300
