@@ -42,12 +42,20 @@ static void on_ready(void *ctx, int err)
     (void)pthread_mutex_unlock(&ready->lock);
 }
 
-void bench_flume_wait(struct flume *flume)
+static uint32_t views_early(const struct flume *flume)
+{
+    uint32_t mask = 0;
+    for (uint32_t id = 0; id < VIEW_COUNT; id++)
+        if (!flume_view(flume, (enum view_id)id)->ops->late) mask |= UINT32_C(1) << id;
+    return mask;
+}
+
+void bench_flume_wait(struct flume *flume, bool early)
 {
     struct ready ready = { .lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER };
     uint64_t ticket;
-    uint32_t all = (UINT32_C(1) << VIEW_COUNT) - 1;
-    int got = flume_wait(flume, all, flume_head(flume), flume_now_ms() + WAIT_MS, on_ready, &ready, &ticket);
+    uint32_t views = early ? views_early(flume) : (UINT32_C(1) << VIEW_COUNT) - 1;
+    int got = flume_wait(flume, views, flume_head(flume), flume_now_ms() + WAIT_MS, on_ready, &ready, &ticket);
     if (got < 0) bench_must(got, "waiting for the views");
     (void)pthread_mutex_lock(&ready.lock);
     while (got == 0 && !ready.over)

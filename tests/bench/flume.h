@@ -6,7 +6,7 @@
 
 void bench_flume_open(const char *log_path, const char *views_dir, struct flume **ret_flume);
 
-/* Returns once all views are at the log's head. */
-void bench_flume_wait(struct flume *flume);
+/* Returns once all views are at the log's head; with `early`, once all are that are not built late (view.h). */
+void bench_flume_wait(struct flume *flume, bool early);
 
 #endif

@@ -64,6 +64,7 @@ async function rebuildBig(figures) {
   await build()
   await build('memory')
   const [memory] = figures.samples['rebuild-big'].sluice.splice(1)
+  delete figures.samples['rebuild-big-all']
   figures.put('rebuild-big-memory', 'sluice', memory)
   for (const value of figures.samples.rebuild.sluice) figures.put('rebuild-big', 'small', value)
 }
@@ -75,6 +76,8 @@ async function rebuild(figures) {
     (round) => run(node('flumedb.js', 'build', flumedbDir(), data('log.offset')), { round, figures })
   ])
   for (let round = 0; round < LONG_ROUNDS; round++) await build('rebuild-memory', round, data('log.offset'), scratch('views-cold'), 'memory')
+
+  for (const value of figures.samples.rebuild.flumedb) figures.put('rebuild-all', 'flumedb', value)
 
   const before = logBefore(1000)
   const old = scratch('views-before')

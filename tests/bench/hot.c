@@ -143,7 +143,7 @@ int main(int argc, char **argv)
     (void)snprintf(views, sizeof views, "%s/views", argv[2]);
     log_make(argv[1], log_path);
     bench_flume_open(log_path, views, &flume);
-    bench_flume_wait(flume);
+    bench_flume_wait(flume, false);
     bench_records_load(flume_log(flume), &records);
     message_init(&message);
     buf_init(&out, 1 << 20);

@@ -110,7 +110,7 @@ int main(int argc, char **argv)
     size_t count;
     if (argc != 4) bench_die("usage: bench_query LOG VIEWS SAMPLES");
     bench_flume_open(argv[1], argv[2], &work.flume);
-    bench_flume_wait(work.flume);
+    bench_flume_wait(work.flume, false);
     bench_map(argv[3], &file);
     struct slice *lines = bench_lines(&file, &count);
     buf_init(&work.out, (size_t)64 << 20);
