@@ -1,8 +1,8 @@
 'use strict'
 // The attacks. Each gets { port, begun(), say(text) } and goes on until it is killed; begun() is called when it is in full swing.
-const crypto = require('node:crypto')
 const net = require('node:net')
 const { spawn } = require('node:child_process')
+const { frame } = require('../support/raw')
 
 const MIB = 1 << 20
 const GET = (target, fields = '') => `GET ${target} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`
@@ -53,15 +53,6 @@ async function drip(socket, text, ms) {
   }
 }
 
-// A masked frame of a client.
-function frame(opcode, fin, payload) {
-  const data = Buffer.from(payload), mask = crypto.randomBytes(4)
-  const head = data.length < 126 ? Buffer.from([0, data.length]) : Buffer.from([0, 126, data.length >> 8, data.length & 255])
-  head[0] = (fin ? 0x80 : 0) | opcode
-  head[1] |= 0x80
-  return Buffer.concat([head, mask, data.map((byte, i) => byte ^ mask[i % 4])])
-}
-
 async function upgraded(socket, target = '/live?subscribe=false') {
   await write(socket, UPGRADE(target))
   return new Promise((resolve) => {
@@ -97,7 +88,7 @@ module.exports = {
   // a million of them in ten messages, again and again
   'one-byte fragments': (to) => {
     const LENGTH = 60000, text = '{"op":"nothing","id":"x"}'.padEnd(LENGTH)
-    const message = Buffer.concat(Array.from(text, (c, i) => frame(i === 0 ? 1 : 0, i === LENGTH - 1, c)))
+    const message = Buffer.concat(Array.from(text, (c, i) => frame(i === 0 ? 1 : 0, c, { fin: i === LENGTH - 1 })))
     return crowd(to, 4, async (socket) => {
       if (!await upgraded(socket)) return
       socket.resume()
@@ -107,7 +98,7 @@ module.exports = {
 
   // 25,000 on each socket, and its answers are read
   'subscriptions without end': (to) => {
-    const asks = Array.from({ length: 250 }, (_, k) => Buffer.concat(Array.from({ length: 100 }, (_, i) => frame(1, true, `{"op":"sub","id":"s${k * 100 + i}","old":false}`))))
+    const asks = Array.from({ length: 250 }, (_, k) => Buffer.concat(Array.from({ length: 100 }, (_, i) => frame(1, `{"op":"sub","id":"s${k * 100 + i}","old":false}`))))
     return crowd(to, 4, async (socket) => {
       if (!await upgraded(socket)) return
       socket.resume()
@@ -118,7 +109,7 @@ module.exports = {
 
   'JSON nested without end': (to) => {
     const bodies = ['['.repeat(MIB), '{"a":'.repeat(200000), '['.repeat(500000) + ']'.repeat(500000)].map((text) => POST(`Content-Length: ${text.length}\r\n`) + text)
-    const deep = frame(1, true, '[{"op":'.repeat(8000))
+    const deep = frame(1, '[{"op":'.repeat(8000))
     return crowd(to, 6, async (socket, i) => {
       if (i % 2 && !await upgraded(socket)) return
       socket.resume()

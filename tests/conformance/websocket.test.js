@@ -2,9 +2,8 @@
 // RFC 6455 from the wire: frames made byte by byte, in the order of the topics of the Autobahn suite, and answers read just as strictly.
 const test = require('node:test')
 const assert = require('node:assert')
-const crypto = require('node:crypto')
 const { Server, generate, importLines, until } = require('../support/sluice')
-const { Raw, answers } = require('../support/raw')
+const { Raw, answers, frame } = require('../support/raw')
 
 const FRAME_MAX = 65536
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
@@ -13,20 +12,6 @@ const [CONT, TEXT, BINARY, CLOSE, PING, PONG] = [0, 1, 2, 8, 9, 10]
 const NORMAL = 1000, PROTOCOL = 1002, UNACCEPTABLE = 1003, INVALID = 1007, TOO_LARGE = 1009
 
 // ---- frames of a client ----
-
-// size: bytes of the length field, 1, 3 or 9; by itself the smallest that fits.
-function frame(opcode, payload = '', { fin = true, rsv = 0, mask = crypto.randomBytes(4), size, length } = {}) {
-  const data = Buffer.isBuffer(payload) ? payload : Buffer.from(payload)
-  const said = BigInt(length ?? data.length)
-  const width = size || (said < 126n ? 1 : said < 65536n ? 3 : 9)
-  const head = Buffer.alloc(1 + width)
-  head[0] = (fin ? 0x80 : 0) | rsv << 4 | opcode
-  if (width === 1) head[1] = Number(said)
-  else if (width === 3) { head[1] = 126; head.writeUInt16BE(Number(said), 2) } else { head[1] = 127; head.writeBigUInt64BE(said, 2) }
-  if (!mask) return Buffer.concat([head, data])
-  head[1] |= 0x80
-  return Buffer.concat([head, mask, data.map((byte, i) => byte ^ mask[i % 4])])
-}
 
 const text = (payload, options) => frame(TEXT, payload, options)
 const ping = (payload, options) => frame(PING, payload, options)

@@ -3,11 +3,10 @@
 // descriptor is back. The figures stand in the diagnostics; what is asserted of time is only that nobody waits for seconds.
 const test = require('node:test')
 const assert = require('node:assert')
-const crypto = require('node:crypto')
 const fs = require('node:fs')
 const { Worker } = require('node:worker_threads')
 const { Server, generate, importLines, until } = require('../support/sluice')
-const { Raw } = require('../support/raw')
+const { Raw, frame } = require('../support/raw')
 
 const MIB = 1 << 20
 const GROWTH_MAX = 192 * MIB // with a sanitizer's memory around everything
@@ -83,15 +82,6 @@ async function socket(server, target = '/live?subscribe=false') {
   await raw.until(() => raw.received().includes('\r\n\r\n'), 'the handshake')
   assert.strictEqual(status(raw), 101)
   return raw
-}
-
-// A masked frame of a client.
-function frame(opcode, fin, payload) {
-  const data = Buffer.from(payload), mask = crypto.randomBytes(4)
-  const head = data.length < 126 ? Buffer.from([0, data.length]) : Buffer.from([0, 126, data.length >> 8, data.length & 255])
-  head[0] = (fin ? 0x80 : 0) | opcode
-  head[1] |= 0x80
-  return Buffer.concat([head, mask, data.map((byte, i) => byte ^ mask[i % 4])])
 }
 
 // The code of a close frame that ends what came, 0 if there is none.
@@ -188,7 +178,7 @@ const attacks = {
   'a hundred thousand fragments of one byte': async (server) => {
     const SOCKETS = 4, EACH = 25000
     const text = '{"op":"nothing","id":"fragments"}'.padEnd(EACH)
-    const bytes = Buffer.concat(Array.from(text, (c, i) => frame(i === 0 ? 1 : 0, i === EACH - 1, c)))
+    const bytes = Buffer.concat(Array.from(text, (c, i) => frame(i === 0 ? 1 : 0, c, { fin: i === EACH - 1 })))
     await Promise.all(Array.from({ length: SOCKETS }, async () => {
       const raw = await socket(server)
       await raw.send(bytes)
@@ -200,7 +190,7 @@ const attacks = {
 
   'a hundred thousand subscriptions': async (server) => {
     const SOCKETS = 4, EACH = 25000
-    const asks = Buffer.concat(Array.from({ length: EACH }, (_, i) => frame(1, true, `{"op":"sub","id":"s${i}","old":false}`)))
+    const asks = Buffer.concat(Array.from({ length: EACH }, (_, i) => frame(1, `{"op":"sub","id":"s${i}","old":false}`)))
     const raws = await Promise.all(Array.from({ length: SOCKETS }, () => socket(server)))
     await Promise.all(raws.map((raw) => raw.send(asks)))
     const over = (raw) => raw.ended || closeCode(raw) !== 0 || raw.received().includes(`"s${EACH - 1}"`)
@@ -217,7 +207,7 @@ const attacks = {
     const results = await Promise.all(Array.from({ length: 16 }, (_, i) => server.post('/log', bodies[i % bodies.length])))
     assert.ok(results.every((res) => res.status === 400 || res.status === 422), results.map((res) => res.status).join(' '))
     const raw = await socket(server)
-    for (let i = 0; i < 50; i++) await raw.send(frame(1, true, '[{"op":'.repeat(8000)))
+    for (let i = 0; i < 50; i++) await raw.send(frame(1, '[{"op":'.repeat(8000)))
     await raw.until(() => raw.received().toString('latin1').split('"error"').length > 50 || raw.ended || closeCode(raw), 'the answers')
     raw.close()
     return `${results.length} bodies and 50 messages`

@@ -1,5 +1,6 @@
 'use strict'
 // Raw bytes to a server and what comes back, read strictly: nothing here mends what a server gets wrong.
+const crypto = require('node:crypto')
 const net = require('node:net')
 const { until } = require('./sluice')
 
@@ -89,4 +90,19 @@ function answers(bytes, methods = [], ended = false) {
   return { answers: list, rest: text.slice(at) }
 }
 
-module.exports = { Raw, answers }
+// A WebSocket frame of a client.
+// size: bytes of the length field, 1, 3 or 9; by itself the smallest that fits.
+function frame(opcode, payload = '', { fin = true, rsv = 0, mask = crypto.randomBytes(4), size, length } = {}) {
+  const data = Buffer.isBuffer(payload) ? payload : Buffer.from(payload)
+  const said = BigInt(length ?? data.length)
+  const width = size || (said < 126n ? 1 : said < 65536n ? 3 : 9)
+  const head = Buffer.alloc(1 + width)
+  head[0] = (fin ? 0x80 : 0) | rsv << 4 | opcode
+  if (width === 1) head[1] = Number(said)
+  else if (width === 3) { head[1] = 126; head.writeUInt16BE(Number(said), 2) } else { head[1] = 127; head.writeBigUInt64BE(said, 2) }
+  if (!mask) return Buffer.concat([head, data])
+  head[1] |= 0x80
+  return Buffer.concat([head, mask, data.map((byte, i) => byte ^ mask[i % 4])])
+}
+
+module.exports = { Raw, answers, frame }
