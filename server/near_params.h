@@ -1,4 +1,4 @@
-/* The filter hops=N&from=FEED of /log, /threads and /live: authors that FEED reaches within N hops. */
+/* The filter hops=N&from=FEED of /log, /search, /threads and /live: authors that FEED reaches within N hops. */
 #ifndef SERVER_NEAR_PARAMS_H
 #define SERVER_NEAR_PARAMS_H
 

@@ -202,21 +202,32 @@ int query_walk_allows(struct query_walk *walk, int64_t seq)
     return 1;
 }
 
-int query_walk_near(struct query_walk *walk, const struct log_record *record)
+bool query_walk_looks(const struct query_walk *walk)
+{
+    return walk->check_count > 0 || walk->query->filter.near != NULL;
+}
+
+/* Of the message that was scanned last. */
+static bool walk_author_wanted(const struct query_walk *walk)
 {
     const struct near *near = walk->query->filter.near;
-    if (near == NULL) return 1;
+    return near == NULL || near_has(near, &walk->message.author_ref);
+}
+
+int query_walk_near(struct query_walk *walk, const struct log_record *record)
+{
+    if (walk->query->filter.near == NULL) return 1;
     int err = message_scan(&walk->message, record->value.data, record->value.len);
-    return err == OK ? near_has(near, &walk->message.author_ref) : err;
+    return err == OK ? walk_author_wanted(walk) : err;
 }
 
 int query_walk_checks(struct query_walk *walk, int64_t seq)
 {
     struct log_record record;
     int err = log_get(walk->read.log, seq, &record);
-    if (err == OK && walk->check_count > 0) err = message_scan(&walk->message, record.value.data, record.value.len);
+    if (err == OK && query_walk_looks(walk)) err = message_scan(&walk->message, record.value.data, record.value.len);
     if (err != OK) return err == ERR_DELETED ? 0 : err;
     for (size_t i = 0; i < walk->check_count; i++)
         if (!filter_match_term(walk->checks[i], &walk->message)) return 0;
-    return query_walk_near(walk, &record);
+    return walk_author_wanted(walk);
 }

@@ -51,6 +51,9 @@ int query_walk_times(struct query_walk *walk, const struct walk_part *part, int6
 /* 1 = nothing that must be absent is there; 0, <0 error. */
 int query_walk_allows(struct query_walk *walk, int64_t seq);
 
+/* Is there something that only a record shows? */
+bool query_walk_looks(const struct query_walk *walk);
+
 /* 1 = the record is by one of the authors that are wanted; 0, <0 error. */
 int query_walk_near(struct query_walk *walk, const struct log_record *record);
 

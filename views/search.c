@@ -69,7 +69,7 @@ static int ranking_add(struct ranking *ranking, int64_t seq)
 static int ranking_collect(struct ranking *ranking)
 {
     int64_t at = ranking->query.range.max, seq = 0;
-    size_t most = ranking->walk->check_count > 0 ? SEARCH_CHECKED_MAX : SEARCH_RANKED_MAX;
+    size_t most = query_walk_looks(ranking->walk) ? SEARCH_CHECKED_MAX : SEARCH_RANKED_MAX;
     int found = 1;
     for (size_t looked = 0; at >= ranking->query.range.min; looked++) {
         found = query_walk_agree(ranking->walk, at, &seq);
@@ -79,7 +79,7 @@ static int ranking_collect(struct ranking *ranking)
             break;
         }
         found = query_walk_allows(ranking->walk, seq);
-        if (found == 1 && ranking->walk->check_count > 0) found = query_walk_checks(ranking->walk, seq);
+        if (found == 1 && query_walk_looks(ranking->walk)) found = query_walk_checks(ranking->walk, seq);
         if (found == 1) found = ranking_add(ranking, seq);
         if (found < 0) break;
         at = seq - 1;

@@ -55,6 +55,37 @@ test('a subscription keeps those who were near when it began; the next one knows
   assert.deepStrictEqual((await server.get(`/threads?from=${escape(ann.id)}&hops=0`)).threads.map(({ root }) => root.value.content.text), ['my own'])
 })
 
+test('a search among those who are near finds nobody else, in every order', async (t) => {
+  const { server, ann, ben, cem, dot, add } = await people(t)
+  for (const author of [ann, ben, cem, dot, ben]) await add(author, { type: 'post', text: 'rain over the barrel of ' + author.sequence })
+  const found = async (query) => (await server.get('/search?q=rain&' + query)).messages.map(({ value }) => value.author)
+  for (const order of ['rank', 'newest', 'oldest']) {
+    assert.deepStrictEqual((await found('order=' + order)).sort(), [ann, ben, ben, cem, dot].map(({ id }) => id).sort())
+    for (const [hops, near] of [[0, [ann]], [1, [ann, ben, ben]], [2, [ann, ben, ben, cem]]]) {
+      assert.deepStrictEqual((await found(`order=${order}&from=${escape(ann.id)}&hops=${hops}`)).sort(), near.map(({ id }) => id).sort(), `${order}, ${hops} hops`)
+    }
+  }
+  const live = await server.lines(`/search?q=rain&order=oldest&live=true&from=${escape(ann.id)}&hops=1`, NDJSON)
+  await live.until((s) => s.lines.length === 3, 'what is there')
+  await add(cem, { type: 'post', text: 'rain from too far' })
+  await add(ben, { type: 'post', text: 'rain again' })
+  await live.until((s) => s.lines.length > 3, 'what came')
+  assert.strictEqual(JSON.parse(live.lines[3]).value.content.text, 'rain again')
+  live.close()
+})
+
+// The time was taken for thousandths of what it is: ten milliseconds for what only records can tell.
+test('a search that has to look into many records may take its time', async (t) => {
+  const author = new Author('much to look at')
+  const lines = Array.from({ length: 8000 }, (_, i) => JSON.stringify({ ...author.write({ type: 'post', text: 'rain barrel '.repeat(20) + i }), timestamp: 1500000000000 + i }))
+  const file = path.join(folder(t), 'log.offset')
+  fs.writeFileSync(file, frames(lines, '32').bytes)
+  const server = await Server.start(t, ['--follow', file, '--views', folder(t)])
+  for (const order of ['newest', 'oldest', 'rank']) {
+    assert.deepStrictEqual((await server.get(`/search?order=${order}&q=${escape('"barrel barrel"')}`)).messages, [], order)
+  }
+})
+
 test('a subscription that begins while the views are built waits for them', async (t) => {
   const [me, friend, stranger] = ['me', 'friend', 'stranger'].map((name) => new Author('cold ' + name))
   const lines = []
