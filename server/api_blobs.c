@@ -343,7 +343,7 @@ int api_blob_get(struct api_request *req, struct api_reply *reply)
     if (state == NULL) return API_DONE;
     if (state->cancelled) return answer_closing(reply);
     put_id(state->job.id, id);
-    if (state->boxed && state->box == NULL) state->box = malloc(sizeof *state->box);
+    if (state->boxed && state->box == NULL) state->box = calloc(1, sizeof *state->box);
     if (state->boxed && state->box == NULL) return api_problem_err(reply, err_set(ERR_NOMEM, "out of memory"));
     int err = get_open(state);
     if (err == ERR_NOFILE) return answer_not_here(state, reply);
