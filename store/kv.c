@@ -1,19 +1,16 @@
 #include "store/kv.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/err.h"
+#include "store/kv_dir.h"
 
 /* Address space, not memory: the file may grow up to this. Where so much is refused (ulimit -v), less is asked for. */
 #define KV_MAP_MAX (UINT64_C(64) << 30)
@@ -22,17 +19,10 @@
 #define KV_READERS_MAX 512                 /* read transactions of this process at one time */
 #define KV_READERS_OTHER 64                /* slots left for other processes that look on */
 #define KV_READERS_BYTES ((off_t)40 << 10) /* somewhat more than LMDB needs for all of them, at 64 bytes each */
-#define KV_FULL_BYTES (UINT64_C(1) << 20)  /* more than LMDB writes at once */
-#define KV_BOOT_ID_MAX 64
-#define KV_PATH_MAX 4096
 
 /* Below what the C library maps by itself. */
 #define WARM_BLOCKS 80
 #define WARM_BYTES ((size_t)120 << 10)
-
-/* A file that stands in the folder while a writer has it open, with the id of the running kernel in it. */
-#define KV_RUNNING "running"
-#define KV_DAMAGED "damaged\n"
 
 struct kv {
     MDB_env *env;
@@ -63,122 +53,6 @@ struct kv_cursor {
     MDB_cursor *cursor;
 };
 
-/* ---- files beside the environment --------------------------------------------------------------------------- */
-
-static int kv_path(const char *dir, const char *name, char path[KV_PATH_MAX])
-{
-    int len = snprintf(path, KV_PATH_MAX, "%s/%s", dir, name);
-    if (len < 0 || len >= KV_PATH_MAX) return err_set(ERR_ARG, "%.100s…: the path is too long", dir);
-    return OK;
-}
-
-static int kv_make_dir(const char *dir)
-{
-    char path[KV_PATH_MAX];
-    int err = kv_path(dir, "", path);
-    if (err != OK) return err;
-    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, 0700) != 0 && errno != EEXIST) return err_errno(path, "making the folder for the views");
-        *slash = '/';
-    }
-    return OK;
-}
-
-/* Up to `size` - 1 bytes of a small file, terminated. Answers the length, or -1 with errno. */
-static ssize_t kv_read_file(const char *path, char *text, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return -1;
-    ssize_t len = read(fd, text, size - 1);
-    int number = errno;
-    close(fd);
-    errno = number;
-    if (len >= 0) text[len] = '\0';
-    return len;
-}
-
-static int kv_sync_dir(const char *dir)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return err_errno(dir, "syncing the folder of the views");
-    /* Some file systems cannot sync a folder and say EINVAL: nothing more can be done there. */
-    int err = fsync(fd) == 0 || errno == EINVAL ? OK : err_errno(dir, "syncing the folder of the views");
-    close(fd);
-    return err;
-}
-
-static int kv_write_running(const char *dir, const char *text)
-{
-    char path[KV_PATH_MAX];
-    int err = kv_path(dir, KV_RUNNING, path);
-    if (err != OK) return err;
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) return err_errno(path, "marking the views as open");
-    size_t len = strlen(text);
-    if (write(fd, text, len) != (ssize_t)len || fsync(fd) != 0) err = err_errno(path, "marking the views as open");
-    close(fd);
-    return err == OK ? kv_sync_dir(dir) : err;
-}
-
-/* Empty when the kernel does not tell: then an environment that was not closed is never trusted. */
-static void kv_boot_id(char id[KV_BOOT_ID_MAX])
-{
-    if (kv_read_file("/proc/sys/kernel/random/boot_id", id, KV_BOOT_ID_MAX) <= 0) id[0] = '\0';
-}
-
-/* Was the environment left open by a writer, and has the machine stopped since? */
-static bool kv_is_unsafe(const char *dir)
-{
-    char path[KV_PATH_MAX], boot[KV_BOOT_ID_MAX], running[KV_BOOT_ID_MAX];
-    if (kv_path(dir, KV_RUNNING, path) != OK) return true;
-    if (kv_read_file(path, running, sizeof running) < 0) return errno != ENOENT;
-    kv_boot_id(boot);
-    return boot[0] == '\0' || strcmp(boot, running) != 0;
-}
-
-static int kv_wipe(const char *dir)
-{
-    static const char *const names[] = { "data.mdb", "lock.mdb" };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char path[KV_PATH_MAX];
-        int err = kv_path(dir, names[i], path);
-        if (err != OK) return err;
-        if (unlink(path) != 0 && errno != ENOENT) return err_errno(path, "removing unsafe views");
-    }
-    return OK;
-}
-
-/* The lock is the kernel's and goes with the process; the number in the file is only for the message. */
-static int kv_lock(const char *dir, int *ret_fd)
-{
-    char path[KV_PATH_MAX], owner[32];
-    int err = kv_path(dir, "lock", path);
-    if (err != OK) return err;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) return err_errno(path, "opening the lock of the views");
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK) {
-            err = err_errno(path, "locking the views");
-        } else {
-            long pid = kv_read_file(path, owner, sizeof owner) > 0 ? strtol(owner, NULL, 10) : 0;
-            err =
-                err_set(ERR_BUSY, "%s: process %ld has these views open; stop it, or use another folder for the views",
-                        dir, pid);
-        }
-        close(fd);
-        return err;
-    }
-    int len = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, owner, (size_t)len, 0) != len) {
-        err = err_errno(path, "writing the lock of the views");
-        close(fd);
-        return err;
-    }
-    *ret_fd = fd;
-    return OK;
-}
-
 /* ---- errors ------------------------------------------------------------------------------------------------- */
 
 static bool kv_means_damage(int rc)
@@ -190,7 +64,7 @@ static int kv_fail(struct kv *kv, int rc, const char *doing)
 {
     if (kv_means_damage(rc)) {
         /* Written at once, so that the next start wipes even if this process is killed. */
-        if (kv->write && !atomic_exchange(&kv->damaged, true)) (void)kv_write_running(kv->dir, KV_DAMAGED);
+        if (kv->write && !atomic_exchange(&kv->damaged, true)) (void)kv_dir_mark_damaged(kv->dir);
         return err_set(ERR_CORRUPT, "%s: %s: %s; start again to build the views anew", kv->dir, doing,
                        mdb_strerror(rc));
     }
@@ -279,24 +153,6 @@ static int kv_env_try(struct kv *kv, uint64_t map_size)
     return rc;
 }
 
-/* LMDB writes its table of readers through a mapping of a file with holes: on a disk that has become full a reader too many would be
- * SIGBUS. So it gets its blocks while there are some, before LMDB has it open (closing it later would drop LMDB's locks on it). */
-static int kv_reserve_readers(const char *dir)
-{
-    char path[KV_PATH_MAX];
-    struct stat file;
-    int err = kv_path(dir, "lock.mdb", path);
-    if (err != OK) return err;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) return err_errno(path, "opening the readers' table of the views");
-    if (fstat(fd, &file) != 0) err = err_errno(path, "looking at the readers' table of the views");
-    off_t size = err == OK && file.st_size > 0 ? file.st_size : KV_READERS_BYTES;
-    if (err == OK && fallocate(fd, 0, 0, size) != 0 && errno == ENOSPC)
-        err = err_errno(path, "making room for the readers' table of the views");
-    close(fd);
-    return err;
-}
-
 static int kv_env_open(struct kv *kv)
 {
     int rc = ENOMEM;
@@ -307,21 +163,18 @@ static int kv_env_open(struct kv *kv)
 
 static int kv_open_writer(struct kv *kv, bool *ret_wiped)
 {
-    char boot[KV_BOOT_ID_MAX];
-    int err = kv_make_dir(kv->dir);
-    if (err == OK) err = kv_lock(kv->dir, &kv->lock_fd);
+    int err = kv_dir_lock(kv->dir, &kv->lock_fd);
     if (err != OK) return err;
-    bool wiped = kv_is_unsafe(kv->dir);
-    if (wiped) err = kv_wipe(kv->dir);
-    kv_boot_id(boot);
-    if (err == OK) err = kv_write_running(kv->dir, boot);
-    if (err == OK) err = kv_reserve_readers(kv->dir);
+    bool wiped = kv_dir_is_unsafe(kv->dir);
+    if (wiped) err = kv_dir_wipe(kv->dir);
+    if (err == OK) err = kv_dir_mark_open(kv->dir);
+    if (err == OK) err = kv_dir_reserve_readers(kv->dir, KV_READERS_BYTES);
     if (err != OK) return err;
     int rc = kv_env_open(kv);
     if (kv_means_damage(rc)) {
         wiped = true;
-        err = kv_wipe(kv->dir);
-        if (err == OK) err = kv_reserve_readers(kv->dir);
+        err = kv_dir_wipe(kv->dir);
+        if (err == OK) err = kv_dir_reserve_readers(kv->dir, KV_READERS_BYTES);
         if (err != OK) return err;
         rc = kv_env_open(kv);
     }
@@ -337,10 +190,10 @@ static int kv_open_writer(struct kv *kv, bool *ret_wiped)
 static int kv_open_reader(struct kv *kv)
 {
     char path[KV_PATH_MAX];
-    int err = kv_path(kv->dir, "data.mdb", path);
+    int err = kv_dir_path(kv->dir, "data.mdb", path);
     if (err != OK) return err;
     if (access(path, R_OK) != 0) return err_errno(path, "no views to read: start `sluice serve` once");
-    if (kv_is_unsafe(kv->dir))
+    if (kv_dir_is_unsafe(kv->dir))
         return err_set(ERR_CORRUPT,
                        "%s: the machine stopped while the views were open; start `sluice serve` to build them anew",
                        kv->dir);
@@ -393,9 +246,7 @@ int kv_sync(struct kv *kv)
 void kv_close(struct kv *kv)
 {
     if (kv == NULL) return;
-    char path[KV_PATH_MAX];
-    if (kv->write && kv_sync(kv) == OK && !atomic_load(&kv->damaged) && kv_path(kv->dir, KV_RUNNING, path) == OK)
-        (void)unlink(path);
+    if (kv->write && kv_sync(kv) == OK && !atomic_load(&kv->damaged)) kv_dir_mark_closed(kv->dir);
     kv_free(kv);
 }
 
@@ -499,13 +350,6 @@ static void kv_end_read(struct kv_txn *txn)
     pthread_mutex_unlock(&kv->pool_lock);
 }
 
-/* A write that stops half-way for want of space is EIO to LMDB. */
-static bool kv_disk_is_full(struct kv *kv)
-{
-    struct statvfs disk;
-    return statvfs(kv->dir, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < KV_FULL_BYTES;
-}
-
 int kv_commit(struct kv_txn *txn)
 {
     if (!txn->write) {
@@ -515,7 +359,7 @@ int kv_commit(struct kv_txn *txn)
     struct kv *kv = txn->kv;
     int rc = mdb_txn_commit(txn->txn);
     free(txn);
-    if (rc == EIO && kv_disk_is_full(kv)) rc = ENOSPC;
+    if (rc == EIO && kv_dir_is_full(kv->dir)) rc = ENOSPC; /* a write that stops half-way for want of space */
     return rc == MDB_SUCCESS ? OK : kv_fail(kv, rc, "committing");
 }
 
