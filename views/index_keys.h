@@ -67,13 +67,21 @@ int index_grow(void *ptr, size_t *cap, size_t used, size_t size);
 
 /* Postings are kept in runs: stretches of the log, so that what is new touches few pages, however large the log is. The log is cut into
  * units of 16 MiB, and those into groups of 32. The unit of the newest entry is a run of its own, and so is what stands before it in
- * its group, and each group before that. Which runs a table has follows from its newest entry alone. A run is named by its first
- * unit, which stands in front of the key; the place in the run stands behind it. Seqs are below 2^53, so both fit 32 bits. */
+ * its group, and each group before that. The unit before the newest one stays a run for a while: it is moved into the one in front of
+ * it term by term, a few at each write (index_list_join.h). Otherwise the newest entry alone says which runs a table has. A run is named
+ * by its first unit, which stands in front of the key; the place in the run stands behind it. Seqs are below 2^53, so both fit 32 bits. */
 #define RUN_UNIT_BITS 24
 #define RUN_GROUP_UNITS UINT32_C(32)
 #define RUN_REST_MAX ((RUN_GROUP_UNITS << RUN_UNIT_BITS) - 1)
-#define RUN_SEQ_MAX ((UINT64_C(1) << (32 + RUN_UNIT_BITS)) - 1)
 #define RUN_NONE UINT32_MAX
+#define RUN_SEQ_MAX (((uint64_t)RUN_NONE << RUN_UNIT_BITS) - 1)
+
+/* Which runs a table has. */
+struct index_runs {
+    uint32_t newest; /* unit of the newest entry */
+    uint32_t
+        joining; /* the unit that is being moved: a term is in it or in the run in front of it, never in both; or RUN_NONE */
+};
 
 static inline uint32_t run_unit(uint64_t seq)
 {
@@ -85,11 +93,12 @@ static inline uint32_t run_group(uint32_t unit)
     return unit - unit % RUN_GROUP_UNITS;
 }
 
-/* The run that holds `seq` in a table whose newest entry is in the unit `newest`; what is behind it would be in the newest run. */
-static inline uint32_t run_of(uint64_t seq, uint32_t newest)
+/* The run that holds `seq`, or held it before its term was moved; what is behind the newest entry would be in the newest run. */
+static inline uint32_t run_of(uint64_t seq, struct index_runs runs)
 {
     uint32_t unit = run_unit(seq);
-    return unit >= newest ? newest : run_group(unit);
+    if (unit >= runs.newest) return runs.newest;
+    return unit >= runs.joining ? runs.joining : run_group(unit);
 }
 
 static inline uint64_t run_join(uint32_t run, uint32_t rest)
@@ -104,16 +113,18 @@ static inline uint32_t run_rest(uint32_t run, uint64_t seq)
 }
 
 /* The runs after and before one; RUN_NONE. */
-static inline uint32_t run_after(uint32_t run, uint32_t newest)
+static inline uint32_t run_after(uint32_t run, struct index_runs runs)
 {
-    if (run >= newest) return RUN_NONE;
-    return run_group(run) == run_group(newest) ? newest : run_group(run) + RUN_GROUP_UNITS;
+    if (run >= runs.newest) return RUN_NONE;
+    uint32_t after = run_group(run) == run_group(runs.newest) ? runs.newest : run_group(run) + RUN_GROUP_UNITS;
+    return run < runs.joining && runs.joining < after ? runs.joining : after;
 }
 
-static inline uint32_t run_before(uint32_t run)
+static inline uint32_t run_before(uint32_t run, struct index_runs runs)
 {
     if (run == 0) return RUN_NONE;
-    return run == run_group(run) ? run - RUN_GROUP_UNITS : run_group(run);
+    uint32_t before = run == run_group(run) ? run - RUN_GROUP_UNITS : run_group(run);
+    return before < runs.joining && runs.joining < run ? runs.joining : before;
 }
 
 void index_put_u32be(uint8_t *out, uint32_t value);

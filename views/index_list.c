@@ -5,6 +5,7 @@
 #include "store/err.h"
 #include "views/index_keys.h"
 #include "views/index_list_chunk.h"
+#include "views/index_list_join.h"
 
 int list_iter_open(struct kv_txn *txn, kv_table table, bool payload, const struct term *term, bool reverse,
                    struct list_iter *ret_iter)
@@ -12,11 +13,14 @@ int list_iter_open(struct kv_txn *txn, kv_table table, bool payload, const struc
     struct kv_cursor *cursor;
     int err = kv_cursor_open(txn, table, &cursor);
     if (err != OK) return err;
-    int found = chunk_newest(cursor, payload, &ret_iter->newest);
+    struct list_join join;
+    int found = join_read(cursor, payload, &join);
     if (found < 0) {
         kv_cursor_close(cursor);
         return found;
     }
+    ret_iter->runs = join.runs;
+    ret_iter->run = 0;
     ret_iter->cursor = cursor;
     ret_iter->term = *term;
     ret_iter->payload = payload;
@@ -52,9 +56,11 @@ static int iter_load(struct list_iter *iter, const struct chunk_head *head)
 }
 
 /* Takes the chunk that the cursor is on if it is one of the term: 1, 0, <0. */
-static int iter_look(const struct list_iter *iter, struct slice key, struct slice value, struct chunk_head *ret_head)
+static int iter_look(struct list_iter *iter, struct slice key, struct slice value, struct chunk_head *ret_head)
 {
-    return chunk_head_read(iter->payload, &iter->term, key, value, ret_head);
+    int found = chunk_head_read(iter->payload, &iter->term, key, value, ret_head);
+    if (found == 1) iter->run = chunk_key_run(iter->payload, key);
+    return found;
 }
 
 /* The first chunk of the term in `run` or a later one: 1, 0, <0. */
@@ -69,78 +75,95 @@ static int iter_run_up(struct list_iter *iter, uint32_t run, struct chunk_head *
         found = iter_look(iter, key, value, ret_head);
         if (found != 0 || iter->payload) return found;
         uint32_t there = chunk_key_run(false, key);
-        run = there > run ? there : run_after(run, iter->newest);
+        run = there > run ? there : run_after(run, iter->runs);
     }
     return 0;
 }
 
-/* The last chunk of the term whose key is below `limit`, which is one of `run`, or in an earlier run: 1, 0, <0. */
-static int iter_run_down(struct list_iter *iter, struct slice limit, uint32_t run, struct chunk_head *ret_head)
+/* The last chunk of the term whose key is below `limit`, which is one of `run`, or that begins at or before `at` in an earlier run: 1, 0, <0. */
+static int iter_run_down(struct list_iter *iter, struct slice limit, uint32_t run, uint64_t at,
+                         struct chunk_head *ret_head)
 {
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
     for (;;) {
         int found = kv_before(iter->cursor, limit, &key, &value);
         if (found != 1) return found;
-        found = iter_look(iter, key, value, ret_head);
-        if (found != 0 || iter->payload) return found;
+        struct chunk_head head;
+        found = iter_look(iter, key, value, &head);
+        if (found < 0) return found;
+        /* An earlier run that ends with this term may hold what is behind `at`. */
+        if (found == 1 && head.first <= at) {
+            *ret_head = head;
+            return 1;
+        }
+        if (iter->payload) return 0;
         uint32_t there = chunk_key_run(false, key);
-        run = there < run ? there : run_before(run);
+        run = there < run ? there : run_before(run, iter->runs);
         if (run == RUN_NONE) return 0;
-        size_t len = chunk_key(false, run, &iter->term, run_join(run, RUN_REST_MAX), UINT32_MAX, bytes);
+        size_t len = chunk_key(false, run, &iter->term, at, UINT32_MAX, bytes);
         limit = (struct slice){ (const char *)bytes, len };
     }
 }
 
-/* The chunk after (reverse: before) the one the cursor is on: 1, 0, <0. `at` is in that one. */
-static int iter_step(struct list_iter *iter, uint64_t at, struct chunk_head *ret_head)
+/* The chunk after (reverse: before) the one that was found last, which the cursor is on: 1, 0, <0. */
+static int iter_step(struct list_iter *iter, struct chunk_head *ret_head)
 {
     struct slice key, value;
-    uint32_t run = chunk_run(iter->payload, at, iter->newest);
+    uint32_t run = iter->run;
     int found = iter->reverse ? kv_prev(iter->cursor, &key, &value) : kv_next(iter->cursor, &key, &value);
     if (found == 1) found = iter_look(iter, key, value, ret_head);
     if (found != 0 || iter->payload) return found;
-    if (!iter->reverse) return iter_run_up(iter, run_after(run, iter->newest), ret_head);
+    if (!iter->reverse) return iter_run_up(iter, run_after(run, iter->runs), ret_head);
     uint8_t bytes[CHUNK_KEY_MAX];
-    const struct slice limit = { (const char *)bytes, chunk_key(false, run, &iter->term, run_join(run, 0), 0, bytes) };
-    return iter_run_down(iter, limit, run, ret_head);
+    uint64_t first = run_join(run, 0);
+    const struct slice limit = { (const char *)bytes, chunk_key(false, run, &iter->term, first, 0, bytes) };
+    return iter_run_down(iter, limit, run, first, ret_head);
 }
 
-/* The last chunk that begins before `at`, or at it too if `with`, in the run of `at`: 1, 0, <0. */
-static int iter_before(struct list_iter *iter, uint64_t at, bool with, struct chunk_head *ret_head)
+/* The chunk of the term in one run that holds its first entry >= `at`: 1, 0, <0. */
+static int iter_run_from(struct list_iter *iter, uint32_t run, uint64_t at, struct chunk_head *ret_head)
 {
     uint8_t bytes[CHUNK_KEY_MAX];
     struct slice key, value;
-    uint32_t run = chunk_run(iter->payload, at, iter->newest);
-    const struct slice limit = { (const char *)bytes,
-                                 chunk_key(iter->payload, run, &iter->term, at, with ? UINT32_MAX : 0, bytes) };
-    if (iter->reverse) return iter_run_down(iter, limit, run, ret_head);
-    int found = kv_before(iter->cursor, limit, &key, &value);
-    return found == 1 ? iter_look(iter, key, value, ret_head) : found;
+    struct chunk_head head;
+    const struct slice from = { (const char *)bytes, chunk_key(iter->payload, run, &iter->term, at, 0, bytes) };
+    int found = kv_before(iter->cursor, from, &key, &value);
+    if (found == 1) found = iter_look(iter, key, value, &head);
+    if (found < 0) return found;
+    if (found == 0 || head.last < at) {
+        /* kv_before leaves the cursor nowhere when there is nothing before: look for the place itself. */
+        found = kv_seek(iter->cursor, from, &key, &value);
+        if (found == 1) found = iter_look(iter, key, value, &head);
+    }
+    /* The next run may begin with the same term. */
+    if (found != 1 || iter->run != run) return found < 0 ? found : 0;
+    *ret_head = head;
+    return 1;
 }
 
 /* Loads the chunk that holds the first entry >= `at`. */
 static int iter_jump_up(struct list_iter *iter, uint64_t at)
 {
     struct chunk_head head;
-    int found = iter_before(iter, at, false, &head);
-    if (found == 1 && head.last >= at) return iter_load(iter, &head);
-    if (found < 0) return found;
-    /* kv_before leaves the cursor nowhere when there is nothing before: look for the place itself. */
-    uint8_t bytes[CHUNK_KEY_MAX];
-    struct slice key, value;
-    uint32_t run = chunk_run(iter->payload, at, iter->newest);
-    const struct slice from = { (const char *)bytes, chunk_key(iter->payload, run, &iter->term, at, 0, bytes) };
-    found = kv_seek(iter->cursor, from, &key, &value);
-    if (found == 1) found = iter_look(iter, key, value, &head);
-    if (found == 0 && !iter->payload) found = iter_run_up(iter, run_after(run, iter->newest), &head);
+    uint32_t run = chunk_run(iter->payload, at, iter->runs);
+    int found = 0;
+    /* The term may have been moved already. */
+    if (!iter->payload && run == iter->runs.joining) found = iter_run_from(iter, run_group(run), at, &head);
+    if (found == 0) found = iter_run_from(iter, run, at, &head);
+    if (found == 0 && !iter->payload) found = iter_run_up(iter, run_after(run, iter->runs), &head);
     return found == 1 ? iter_load(iter, &head) : found;
 }
 
+/* Loads the chunk that holds the last entry <= `at`. */
 static int iter_jump_down(struct list_iter *iter, uint64_t at)
 {
+    uint8_t bytes[CHUNK_KEY_MAX];
     struct chunk_head head;
-    int found = iter_before(iter, at, true, &head);
+    uint32_t run = chunk_run(iter->payload, at, iter->runs);
+    const struct slice limit = { (const char *)bytes,
+                                 chunk_key(iter->payload, run, &iter->term, at, UINT32_MAX, bytes) };
+    int found = iter_run_down(iter, limit, run, at, &head);
     return found == 1 ? iter_load(iter, &head) : found;
 }
 
@@ -198,7 +221,7 @@ int list_seek(struct list_iter *iter, uint64_t at, struct list_entry *ret_entry)
     if (iter->loaded && iter->count > 0) {
         struct chunk_head head;
         bool ahead = iter->reverse ? at < iter->entries[0].at : at > iter->entries[iter->count - 1].at;
-        int found = ahead ? iter_step(iter, iter->entries[0].at, &head) : 0;
+        int found = ahead ? iter_step(iter, &head) : 0;
         if (ahead && found == 0) return iter_end(iter);
         if (found < 0) return found;
         if (ahead && (iter->reverse ? head.first <= at : head.last >= at)) {
@@ -217,7 +240,7 @@ int list_next(struct list_iter *iter, struct list_entry *ret_entry)
     if (iter->count == 0) return 0;
     if (iter->next < iter->count) return iter_take(iter, ret_entry);
     struct chunk_head head;
-    int found = iter_step(iter, iter->entries[0].at, &head);
+    int found = iter_step(iter, &head);
     if (found == 0) return iter_end(iter);
     if (found == 1) found = iter_load(iter, &head);
     return found == 1 ? iter_take(iter, ret_entry) : found;
@@ -231,7 +254,7 @@ static int list_sum(struct list_iter *iter, uint64_t *count, uint64_t *last)
     while (found == 1) {
         *count += head.count;
         *last = head.last;
-        found = iter_step(iter, head.first, &head);
+        found = iter_step(iter, &head);
     }
     return found;
 }
@@ -257,7 +280,7 @@ int list_count_upto(struct kv_txn *txn, kv_table table, bool payload, const stru
     int err = list_iter_open(txn, table, payload, term, false, &iter);
     if (err != OK) return err;
     int found = iter_run_up(&iter, 0, &head);
-    for (; found == 1 && head.last <= upto; found = iter_step(&iter, head.first, &head))
+    for (; found == 1 && head.last <= upto; found = iter_step(&iter, &head))
         count += head.count;
     if (found == 1 && head.first <= upto) {
         found = iter_load(&iter, &head);
@@ -291,7 +314,7 @@ static int run_next_term(const struct list_iter *iter, struct slice from, uint32
         *run = there;
         return 0;
     }
-    if (!iter->payload) *run = run_after(here, iter->newest);
+    if (!iter->payload) *run = run_after(here, iter->runs);
     int err = chunk_key_term(iter->payload, key, ret_term);
     return err == OK ? 1 : err;
 }

@@ -7,7 +7,7 @@
  * before (from 0). A chunk that begins with the very `at` that the one before began with has a u32BE ordinal (1, 2 …) behind it in the key.
  *
  * Chunks are filled greedily from the beginning of a list (of its part in one run), so the layout depends on the entries alone, not on the
- * batches they came in. Entries of equal `at` may repeat: a message that links twice to the same target stands twice, which makes counts
+ * batches they came in; but for how far two runs are joined (index_list_join.h). Entries of equal `at` may repeat: a message that links twice to the same target stands twice, which makes counts
  * exact. */
 #ifndef VIEWS_INDEX_LIST_H
 #define VIEWS_INDEX_LIST_H
@@ -37,6 +37,9 @@ size_t list_batch_bytes(const struct list_batch *batch); /* of memory in use */
  * behind what is there; those that do not are inserted at their place. */
 int list_batch_write(struct list_batch *batch, struct kv_txn *txn, kv_table table);
 
+/* Brings the joining of two runs of a list without payload to its end: then the layout depends on the entries alone. */
+int list_settle(struct kv_txn *txn, kv_table table);
+
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
 #define LIST_CHUNK_ENTRIES 512 /* entries in one chunk at most */
@@ -46,7 +49,8 @@ struct list_iter {
     struct term term;
     bool payload;
     bool reverse;
-    uint32_t newest;    /* unit of the table's newest entry: tells its runs */
+    struct index_runs runs;
+    uint32_t run;       /* of the chunk that was found last */
     bool loaded;        /* a chunk is unpacked in `entries` */
     size_t count, next; /* of the unpacked chunk; `next` counts in the direction of travel */
     struct list_entry entries[LIST_CHUNK_ENTRIES];

@@ -123,16 +123,6 @@ int chunk_head_read(bool payload, const struct term *term, struct slice key, str
     return 1;
 }
 
-int chunk_newest(struct kv_cursor *cursor, bool payload, uint32_t *ret_newest)
-{
-    struct slice key, value;
-    *ret_newest = 0;
-    if (payload) return 1;
-    int found = kv_last(cursor, &key, &value);
-    if (found == 1) *ret_newest = chunk_key_run(payload, key);
-    return found;
-}
-
 int chunk_key_term(bool payload, struct slice key, struct term *ret_term)
 {
     size_t before = payload ? 0 : 4;

@@ -30,17 +30,14 @@ size_t chunk_key(bool payload, uint32_t run, const struct term *term, uint64_t a
 size_t chunk_value(const struct chunk *chunk, uint8_t value[CHUNK_VALUE_MAX]);
 
 /* The run that an `at` or a key belongs to; all of a list with payload is in run 0. */
-static inline uint32_t chunk_run(bool payload, uint64_t at, uint32_t newest)
+static inline uint32_t chunk_run(bool payload, uint64_t at, struct index_runs runs)
 {
-    return payload ? 0 : run_of(at, newest);
+    return payload ? 0 : run_of(at, runs);
 }
 static inline uint32_t chunk_key_run(bool payload, struct slice key)
 {
     return payload || key.len < 4 ? 0 : index_get_u32be((const uint8_t *)key.data);
 }
-
-/* The unit of the newest entry of a table, by its last key: 1, 0 = the table is empty, <0. 0 for a list with payload. */
-int chunk_newest(struct kv_cursor *cursor, bool payload, uint32_t *ret_newest);
 
 /* The term of a list's first chunk in a run, which has no ordinal. */
 int chunk_key_term(bool payload, struct slice key, struct term *ret_term);

@@ -6,6 +6,8 @@
 #include "store/err.h"
 #include "views/index_keys.h"
 #include "views/index_list_chunk.h"
+#include "views/index_list_join.h"
+#include "views/index_list_writer.h"
 
 /* Terms that are waited for together; fewer than FAR_SLOTS of them are in the processor's cache anyway. */
 #define WAITING_MAX 16
@@ -232,20 +234,6 @@ static int sorter_take(struct list_sorter *sorter, size_t i)
 
 /* ---- writing ------------------------------------------------------------------------------------------------ */
 
-struct list_writer {
-    struct kv_txn *txn;
-    kv_table table;
-    struct kv_cursor *cursor;
-    bool payload;
-    uint32_t newest; /* unit of the newest entry of table and batch */
-    uint32_t run;    /* that is being written */
-    bool behind;     /* all that is still to come sorts behind what the table holds */
-    const struct term *term;
-    bool open; /* `chunk` is being filled */
-    bool dirty;
-    struct chunk chunk;
-};
-
 static int writer_flush(struct list_writer *writer)
 {
     if (!writer->open || !writer->dirty) return OK;
@@ -300,7 +288,7 @@ static uint64_t writer_first_at(const struct list_writer *writer)
 static uint64_t writer_last_at(const struct list_writer *writer)
 {
     if (writer->payload) return UINT64_MAX;
-    uint32_t after = run_after(writer->run, writer->newest);
+    uint32_t after = run_after(writer->run, writer->runs);
     return after == RUN_NONE ? LIST_AT_MAX : run_join(after, 0) - 1;
 }
 
@@ -315,9 +303,8 @@ static int writer_find(struct list_writer *writer, uint64_t at, struct chunk_hea
     return found == 1 ? writer_look(writer, key, value, ret_head) : found;
 }
 
-/* Takes the chunks from the one that begins with (at, ordinal) to the end of the list out of the table. The caller frees *ret_entries. */
-static int writer_take(struct list_writer *writer, uint64_t at, uint32_t ordinal, struct list_entry **ret_entries,
-                       size_t *ret_count)
+int writer_take(struct list_writer *writer, uint64_t at, uint32_t ordinal, struct list_entry **ret_entries,
+                size_t *ret_count)
 {
     struct list_entry *entries = NULL;
     size_t count = 0, cap = 0;
@@ -342,6 +329,7 @@ static int writer_take(struct list_writer *writer, uint64_t at, uint32_t ordinal
         err = kv_del(writer->txn, writer->table, old);
         if (err < 0) break;
         err = OK;
+        writer->taken++;
     }
     if (err != OK) {
         free(entries);
@@ -380,7 +368,7 @@ static int writer_insert(struct list_writer *writer, const struct list_entry *en
     return err;
 }
 
-static int writer_term(struct list_writer *writer, const struct term *term, const struct list_entry *entries, size_t n)
+int writer_term(struct list_writer *writer, const struct term *term, const struct list_entry *entries, size_t n)
 {
     writer->term = term;
     writer->open = writer->dirty = false;
@@ -461,7 +449,7 @@ static int batch_write_runs(const struct list_batch *batch, struct list_writer *
     for (size_t i = 0; i < batch->count && !batch->payload; i++)
         if (link_at(&batch->links[i]) < at) at = link_at(&batch->links[i]);
     while (err == OK) {
-        writer->run = chunk_run(batch->payload, at, writer->newest);
+        writer->run = chunk_run(batch->payload, at, writer->runs);
         err = batch_write_run(&sorter, writer, &at);
         if (at == UINT64_MAX) break;
     }
@@ -499,33 +487,107 @@ static int writer_take_run(struct list_writer *writer, uint32_t run, struct list
     return err == OK ? batch_settle(batch) : err;
 }
 
-/* Finds out what the newest unit will be. If it is another one than before, the one before joins the run in front of it. */
-static int writer_newest(struct list_writer *writer, struct list_batch *batch)
+/* Where the entries of a batch without payload lie, beside a table whose newest unit is known. */
+struct batch_span {
+    uint64_t newest; /* the largest `at` */
+    bool grows;      /* it is in a newer unit */
+    bool late;       /* there are some of older units */
+    bool wide;       /* there are some of units that are newer, but not the newest */
+};
+
+static struct batch_span batch_span_of(const struct list_batch *batch, uint32_t newest)
 {
-    uint32_t before, newest = 0;
-    int found = chunk_newest(writer->cursor, batch->payload, &before);
-    if (found < 0 || batch->payload) return found < 0 ? found : OK;
+    struct batch_span span = { 0 };
+    for (size_t i = 0; i < batch->count; i++) {
+        uint64_t at = link_at(&batch->links[i]);
+        if (at > span.newest) span.newest = at;
+    }
+    uint32_t last = run_unit(span.newest);
+    span.grows = last > newest;
     for (size_t i = 0; i < batch->count; i++) {
         uint32_t unit = run_unit(link_at(&batch->links[i]));
-        if (unit > newest) newest = unit;
+        span.late = span.late || unit < newest;
+        span.wide = span.wide || (unit > newest && unit < last);
     }
-    writer->newest = found == 1 && before > newest ? before : newest;
-    bool joins = found == 1 && writer->newest > before && before != run_group(before);
-    return joins ? writer_take_run(writer, before, batch) : OK;
+    return span;
+}
+
+/* The newest unit will be another one than before, which joins the run in front of it: at once if the batch is a part of a long build, which
+ * changes that run anyway. */
+static int writer_grow(struct list_writer *writer, struct list_batch *batch, const struct batch_span *span,
+                       struct list_join *join)
+{
+    uint32_t before = writer->runs.newest;
+    writer->runs.newest = run_unit(span->newest);
+    if (before == run_group(before)) return OK;
+    if (span->late || span->wide) return writer_take_run(writer, before, batch);
+    writer->runs.joining = before;
+    return join_begin(writer, before, join);
+}
+
+/* Brings the runs into the form that the batch is written to. */
+static int writer_prepare(struct list_writer *writer, struct list_batch *batch, struct list_join *ret_join,
+                          uint64_t *ret_newest)
+{
+    int found = join_read(writer->cursor, batch->payload, ret_join);
+    writer->runs = ret_join->runs;
+    if (found < 0 || batch->payload) return found < 0 ? found : OK;
+    struct batch_span span = batch_span_of(batch, writer->runs.newest);
+    *ret_newest = span.newest;
+    if (found == 0) {
+        writer->runs.newest = run_unit(span.newest);
+        return OK;
+    }
+    int err = span.grows || span.late ? join_finish(writer, ret_join) : OK;
+    writer->runs = ret_join->runs;
+    return err == OK && span.grows ? writer_grow(writer, batch, &span, ret_join) : err;
+}
+
+static int writer_open(struct kv_txn *txn, kv_table table, bool payload, struct list_writer **ret_writer)
+{
+    struct list_writer *writer = calloc(1, sizeof *writer);
+    if (writer == NULL) return err_set(ERR_NOMEM, "no memory to write a list");
+    *writer = (struct list_writer){ .txn = txn, .table = table, .payload = payload };
+    int err = kv_cursor_open(txn, table, &writer->cursor);
+    if (err == OK)
+        *ret_writer = writer;
+    else
+        free(writer);
+    return err;
+}
+
+static void writer_close(struct list_writer *writer)
+{
+    kv_cursor_close(writer->cursor);
+    free(writer);
 }
 
 int list_batch_write(struct list_batch *batch, struct kv_txn *txn, kv_table table)
 {
+    struct list_writer *writer;
+    struct list_join join;
+    uint64_t newest = 0;
     int err = batch_settle(batch);
     if (err != OK || batch->count == 0) return err;
-    struct list_writer *writer = calloc(1, sizeof *writer);
-    if (writer == NULL) return err_set(ERR_NOMEM, "no memory to write a list");
-    *writer = (struct list_writer){ .txn = txn, .table = table, .payload = batch->payload };
-    err = kv_cursor_open(txn, table, &writer->cursor);
-    if (err == OK) err = writer_newest(writer, batch);
+    err = writer_open(txn, table, batch->payload, &writer);
+    if (err != OK) return err;
+    err = writer_prepare(writer, batch, &join, &newest);
     if (err == OK) err = batch_write_runs(batch, writer);
-    kv_cursor_close(writer->cursor);
-    free(writer);
+    if (err == OK && writer->runs.joining != RUN_NONE) err = join_step(writer, &join, newest);
+    writer_close(writer);
     if (err == OK) list_batch_reset(batch);
+    return err;
+}
+
+int list_settle(struct kv_txn *txn, kv_table table)
+{
+    struct list_writer *writer;
+    struct list_join join;
+    int err = writer_open(txn, table, false, &writer);
+    if (err != OK) return err;
+    err = join_read(writer->cursor, false, &join);
+    writer->runs = join.runs;
+    if (err >= 0) err = join_finish(writer, &join);
+    writer_close(writer);
     return err;
 }

@@ -6,6 +6,7 @@
 
 #include "store/err.h"
 #include "tests/support/flume_kit.h"
+#include "views/index_list.h"
 
 static void must(bool ok, const char *what, int err)
 {
@@ -377,15 +378,63 @@ void corpus_dump_table(struct kv_txn *txn, kv_table table, struct buf *out)
     kv_cursor_close(cursor);
 }
 
+bool corpus_joins(struct kv_txn *txn, kv_table table)
+{
+    struct kv_cursor *cursor;
+    struct slice key, value;
+    int err = kv_cursor_open(txn, table, &cursor);
+    must(err == OK, "kv_cursor_open", err);
+    int found = kv_last(cursor, &key, &value);
+    kv_cursor_close(cursor);
+    return found == 1 && key.len == 4 && memcmp(key.data, "\xFF\xFF\xFF\xFF", 4) == 0;
+}
+
+static void copy_table(struct kv_txn *from, kv_table table, struct kv_txn *to, kv_table copy)
+{
+    struct kv_cursor *cursor;
+    struct slice key, value;
+    int err = kv_cursor_open(from, table, &cursor);
+    must(err == OK, "kv_cursor_open", err);
+    for (int found = kv_first(cursor, &key, &value); found == 1; found = kv_next(cursor, &key, &value)) {
+        err = kv_append(to, copy, key, value);
+        must(err == OK, "kv_append", err);
+    }
+    kv_cursor_close(cursor);
+}
+
+void corpus_dump_postings(struct kv_txn *txn, kv_table table, struct buf *out)
+{
+    struct corpus_kv store;
+    struct kv_txn *to;
+    kv_table copy;
+    if (!corpus_joins(txn, table)) {
+        corpus_dump_table(txn, table, out);
+        return;
+    }
+    corpus_kv_open(&store);
+    int err = kv_begin_write(store.kv, &to);
+    if (err == OK) err = kv_table_open(to, "copy", false, &copy);
+    must(err == OK, "kv_table_open", err);
+    copy_table(txn, table, to, copy);
+    err = list_settle(to, copy);
+    must(err == OK, "list_settle", err);
+    corpus_dump_table(to, copy, out);
+    kv_abort(to);
+    corpus_kv_close(&store);
+}
+
 void corpus_dump(struct kv_txn *txn, const struct view *view, struct buf *out)
 {
     const struct view_ops *ops = view->ops;
     for (size_t i = 0; ops->fields != NULL && ops->fields[i].name != NULL; i++) {
         (void)buf_printf(out, "field %s\n", ops->fields[i].name);
-        corpus_dump_table(txn, view->fields[i], out);
+        corpus_dump_postings(txn, view->fields[i], out);
     }
     for (size_t i = 0; ops->tables != NULL && ops->tables[i].name != NULL; i++) {
         (void)buf_printf(out, "table %s\n", ops->tables[i].name);
-        corpus_dump_table(txn, view->tables[i], out);
+        if (ops->tables[i].shape == TABLE_POSTINGS)
+            corpus_dump_postings(txn, view->tables[i], out);
+        else
+            corpus_dump_table(txn, view->tables[i], out);
     }
 }

@@ -51,8 +51,11 @@ void corpus_kv_open(struct corpus_kv *ret_store);
 void corpus_kv_reopen(struct corpus_kv *store);
 void corpus_kv_close(struct corpus_kv *store);
 
-/* All entries of a table, or of all tables of a view, as bytes to compare. */
+/* All entries of a table, or of all tables of a view, as bytes to compare. How far runs of the lists are joined is up to the batches that
+ * came: of a table where that goes on, a copy is brought to the end of it (list_settle) and given. */
+bool corpus_joins(struct kv_txn *txn, kv_table table); /* goes it on in a table of postings? */
 void corpus_dump_table(struct kv_txn *txn, kv_table table, struct buf *out);
+void corpus_dump_postings(struct kv_txn *txn, kv_table table, struct buf *out);
 void corpus_dump(struct kv_txn *txn, const struct view *view, struct buf *out);
 
 #endif

@@ -116,6 +116,55 @@ Test(views, the_same_in_a_log_of_many_gib)
     suite_each_apart(check_batches, INT64_C(1) << 23);
 }
 
+static bool suite_joins(struct suite *suite)
+{
+    struct kv_txn *txn;
+    bool joins = false;
+    SUITE_ASSERT(suite, kv_begin_read(suite->store.kv, &txn) == OK);
+    for (size_t i = 0; suite->ops->fields != NULL && suite->ops->fields[i].name != NULL; i++)
+        joins = joins || corpus_joins(txn, suite->view.fields[i]);
+    kv_abort(txn);
+    return joins;
+}
+
+/* Between two parts of a join the process is killed before the next one is committed, and the view is compared with one of the same records that
+ * is built at once. */
+static void check_joins(struct suite *suite)
+{
+    struct kv_txn *txn;
+    size_t broken = 0;
+    for (size_t i = 0; i < RECORDS; i++) {
+        if (suite_joins(suite) && dice_roll(&suite->dice, 30) == 0) {
+            struct suite fresh = *suite;
+            struct buf grown = suite_dump(suite);
+            corpus_kv_open(&fresh.store);
+            suite_open_view(&fresh);
+            suite_apply(&fresh, 0, i);
+            SUITE_ASSERT(suite, dump_is(&fresh, &grown));
+            corpus_kv_close(&fresh.store);
+            buf_free(&grown);
+            SUITE_ASSERT(suite, kv_begin_write(suite->store.kv, &txn) == OK);
+            SUITE_ASSERT(suite, view_store_apply(txn, &suite->view, suite->corpus.records + i, 1) == OK);
+            kv_abort(txn);
+            corpus_kv_reopen(&suite->store);
+            suite_open_view(suite);
+            broken++;
+        }
+        suite_apply(suite, i, i + 1);
+    }
+    SUITE_ASSERT(suite, suite->ops->fields == NULL || broken > 0);
+    struct buf grown = suite_dump(suite);
+    suite_clear(suite);
+    suite_apply(suite, 0, RECORDS);
+    SUITE_ASSERT(suite, dump_is(suite, &grown));
+    buf_free(&grown);
+}
+
+Test(views, what_is_killed_between_two_parts_of_a_join_goes_on)
+{
+    suite_each_apart(check_joins, INT64_C(1) << 15);
+}
+
 static void check_reopen(struct suite *suite)
 {
     suite_apply(suite, 0, RECORDS / 2);

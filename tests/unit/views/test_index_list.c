@@ -186,7 +186,7 @@ static struct buf model_dump(struct model *model)
     struct buf dump;
     buf_init(&dump, 1 << 26);
     MODEL_ASSERT(model, kv_begin_read(model->store.kv, &txn) == OK);
-    corpus_dump_table(txn, model->table, &dump);
+    corpus_dump_postings(txn, model->table, &dump);
     kv_abort(txn);
     return dump;
 }
@@ -262,6 +262,187 @@ Test(index_list, runs_are_joined_as_the_log_grows)
     play(false, 0, 40 * unit, 100);
     play(false, 2, unit / 4, 50);
     play(false, 1, 3 * unit, 200);
+}
+
+/* Adds n entries from `at` on, each `step` behind the one before, to random terms. */
+static void model_add_some(struct model *model, struct list_batch *batch, uint64_t *at, uint64_t step, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        *at += dice_roll(&model->dice, step + 1);
+        model_add(model, batch, dice_roll(&model->dice, TERMS), *at, 0);
+    }
+}
+
+static bool model_joins(struct model *model)
+{
+    struct kv_txn *txn;
+    MODEL_ASSERT(model, kv_begin_read(model->store.kv, &txn) == OK);
+    bool joins = corpus_joins(txn, model->table);
+    kv_abort(txn);
+    return joins;
+}
+
+/* From one unit on to another, up to `most` entries in a batch. Looks at all there is each time that some terms are moved and others are not; which ones, and where
+ * the lists end, differs from run to run. */
+static void play_joins(uint64_t from, uint64_t to, uint64_t step, uint64_t most)
+{
+    struct model model;
+    struct list_batch *batch;
+    uint64_t at = from;
+    size_t seen = 0;
+    model_open(&model, false);
+    MODEL_ASSERT(&model, list_batch_new(false, &batch) == OK);
+    while (at < to) {
+        model_add_some(&model, batch, &at, step, 1 + dice_roll(&model.dice, most));
+        model_write(&model, batch);
+        if (!model_joins(&model)) continue;
+        seen++;
+        model_check(&model);
+    }
+    MODEL_ASSERT(&model, seen >= 3);
+    check_layout(&model);
+    list_batch_free(batch);
+    model_close(&model);
+}
+
+Test(index_list, what_is_read_while_two_runs_are_joined)
+{
+    const uint64_t unit = UINT64_C(1) << RUN_UNIT_BITS;
+    play_joins(30 * unit, 36 * unit, unit / 20, 2); /* a group ends in between */
+    play_joins(3 * unit, 5 * unit, unit / 2000, 100);
+}
+
+Test(index_list, what_comes_late_while_two_runs_are_joined)
+{
+    const uint64_t unit = UINT64_C(1) << RUN_UNIT_BITS;
+    struct model model;
+    struct list_batch *batch;
+    uint64_t at = unit;
+    size_t late = 0;
+    model_open(&model, false);
+    MODEL_ASSERT(&model, list_batch_new(false, &batch) == OK);
+    while (at < 20 * unit) {
+        model_add_some(&model, batch, &at, unit / 16, 2);
+        bool comes = model_joins(&model) && dice_roll(&model.dice, 3) == 0;
+        if (comes)
+            model_add(&model, batch, dice_roll(&model.dice, TERMS), at - unit / 2 - dice_roll(&model.dice, unit), 0);
+        model_write(&model, batch);
+        if (comes) model_check(&model);
+        late += comes;
+    }
+    MODEL_ASSERT(&model, late >= 5);
+    model_check(&model);
+    check_layout(&model);
+    list_batch_free(batch);
+    model_close(&model);
+}
+
+/* The process ends between two parts of a join, or before the commit of one: what was not committed comes again. */
+Test(index_list, a_join_that_is_broken_off_goes_on)
+{
+    const uint64_t unit = UINT64_C(1) << RUN_UNIT_BITS;
+    struct model model;
+    struct list_batch *batch;
+    uint64_t at = unit;
+    size_t broken = 0;
+    model_open(&model, false);
+    MODEL_ASSERT(&model, list_batch_new(false, &batch) == OK);
+    while (at < 8 * unit) {
+        struct kv_txn *txn;
+        struct term term = term_of(dice_roll(&model.dice, TERMS));
+        at += dice_roll(&model.dice, unit / 16);
+        if (model_joins(&model)) {
+            MODEL_ASSERT(&model, kv_begin_write(model.store.kv, &txn) == OK);
+            MODEL_ASSERT(&model, list_batch_add(batch, &term, at, 0) == OK);
+            MODEL_ASSERT(&model, list_batch_write(batch, txn, model.table) == OK);
+            kv_abort(txn);
+            corpus_kv_reopen(&model.store);
+            MODEL_ASSERT(&model, kv_begin_write(model.store.kv, &txn) == OK);
+            MODEL_ASSERT(&model, kv_table_open(txn, "list", false, &model.table) == OK);
+            MODEL_ASSERT(&model, kv_commit(txn) == OK);
+            broken++;
+        }
+        model_add_some(&model, batch, &at, 0, 2);
+        model_write(&model, batch);
+    }
+    cr_assert(broken >= 8, "SLUICE_TEST_SEED=%llu: %zu", (unsigned long long)model.dice.seed, broken);
+    model_check(&model);
+    check_layout(&model);
+    list_batch_free(batch);
+    model_close(&model);
+}
+
+/* Chunks of one run. */
+static size_t run_chunks(struct kv_txn *txn, kv_table table, uint32_t run)
+{
+    struct kv_cursor *cursor;
+    struct slice key, value;
+    size_t count = 0;
+    cr_assert_eq(kv_cursor_open(txn, table, &cursor), OK);
+    for (int found = kv_first(cursor, &key, &value); found == 1; found = kv_next(cursor, &key, &value))
+        count += index_get_u32be((const uint8_t *)key.data) == run;
+    kv_cursor_close(cursor);
+    return count;
+}
+
+/* One commit changes as many pages as it moves terms: so none may move many, however many there are. */
+Test(index_list, a_run_is_joined_in_as_many_parts_as_the_next_one_has_writes)
+{
+    enum { MANY = 4000, PARTS = 200 };
+    const uint64_t unit = UINT64_C(1) << RUN_UNIT_BITS;
+    struct corpus_kv store;
+    struct list_batch *batch;
+    struct kv_txn *txn;
+    kv_table table;
+    struct term term;
+    char name[32];
+    corpus_kv_open(&store);
+    cr_assert_eq(kv_begin_write(store.kv, &txn), OK);
+    cr_assert_eq(kv_table_open(txn, "list", false, &table), OK);
+    cr_assert_eq(list_batch_new(false, &batch), OK);
+    for (uint64_t i = 0; i < MANY; i++) {
+        int len = snprintf(name, sizeof name, "%05u", (unsigned)(i * 7 % MANY));
+        term_of_string(name, (size_t)len, &term);
+        cr_assert_eq(list_batch_add(batch, &term, unit + i, 0), OK);
+    }
+    cr_assert_eq(list_batch_write(batch, txn, table), OK);
+    size_t left = MANY;
+    for (uint64_t i = 1; i <= PARTS; i++) {
+        cr_assert_eq(list_batch_add(batch, &term, 2 * unit + i * (unit / 2 / PARTS + 1), 0), OK);
+        cr_assert_eq(list_batch_write(batch, txn, table), OK);
+        size_t now = run_chunks(txn, table, 1);
+        cr_assert(now < left && left - now <= MANY / PARTS + 1, "%zu of %zu in part %u", left - now, left, (unsigned)i);
+        left = now;
+    }
+    cr_assert_eq(left, 0);
+    cr_assert(!corpus_joins(txn, table));
+    cr_assert_eq(run_chunks(txn, table, 0), MANY);
+    list_batch_free(batch);
+    kv_abort(txn);
+    corpus_kv_close(&store);
+}
+
+/* A run that says how far its join is, in a way that cannot be. */
+Test(index_list, a_damaged_join_is_an_error)
+{
+    struct corpus_kv store;
+    struct list_batch *batch;
+    struct list_iter iter;
+    struct kv_txn *txn;
+    kv_table table;
+    struct term term = term_of(0);
+    corpus_kv_open(&store);
+    cr_assert_eq(kv_begin_write(store.kv, &txn), OK);
+    cr_assert_eq(kv_table_open(txn, "list", false, &table), OK);
+    cr_assert_eq(kv_put(txn, table, (struct slice){ "\xFF\xFF\xFF\xFF", 4 }, (struct slice){ "short", 5 }), OK);
+    cr_assert_eq(list_iter_open(txn, table, false, &term, false, &iter), ERR_CORRUPT);
+    cr_assert_eq(list_settle(txn, table), ERR_CORRUPT);
+    cr_assert_eq(list_batch_new(false, &batch), OK);
+    cr_assert_eq(list_batch_add(batch, &term, 1, 0), OK);
+    cr_assert_eq(list_batch_write(batch, txn, table), ERR_CORRUPT);
+    list_batch_free(batch);
+    kv_abort(txn);
+    corpus_kv_close(&store);
 }
 
 Test(index_list, entries_that_come_late_are_put_at_their_place)
