@@ -4,9 +4,8 @@
 #include "server/rows_thread.h"
 #include "server/text.h"
 #include "store/json.h"
-#include "views/view_links.h"
+#include "views/thread_tally.h"
 #include "views/view_record.h"
-#include "views/votes.h"
 
 /* Ten thousand messages, each with a few facts of a hundred bytes. */
 #define FACTS_BYTES_MAX ((size_t)16 << 20)
@@ -64,64 +63,40 @@ static void facts_put_missing(const struct thread *thread, struct buf *out)
     (void)buf_puts(out, "],");
 }
 
-/* Votes above 0 for one message. */
-static int votes_count(const struct flume_read *read, const struct ref *target, uint64_t *ret_count)
-{
-    struct said_list votes;
-    struct vote vote;
-    uint64_t count = 0;
-    int got = votes_read(read, target, &votes);
-    if (got != OK) return got;
-    for (size_t i = 0; i < votes.count && got >= 0; i++) {
-        got = vote_read(read->log, &votes.items[i], &vote);
-        count += got == 1 && vote.value > 0;
-    }
-    said_free(&votes);
-    if (got < 0) return got;
-    *ret_count = count;
-    return OK;
-}
-
-static int replies_count(const struct flume_read *read, const struct ref *root, uint64_t *ret_count)
-{
-    return links_count_root(read, root, ret_count);
-}
-
-/* "NAME":{ID:COUNT…} of the messages that have any. */
-static int facts_put_counts(const struct flume_read *read, const struct thread_facts *facts, const char *name,
-                            int (*count_of)(const struct flume_read *read, const struct ref *id, uint64_t *ret_count),
-                            bool root_too, struct buf *out)
+/* "votes":{ID:COUNT…} and "forks":{…} of the messages that have any. */
+static void facts_put_tallies(const struct thread_facts *facts, const struct thread_tally *tallies, bool forks,
+                              struct buf *out)
 {
     const char *comma = "";
-    (void)buf_printf(out, "\"%s\":{", name);
+    (void)buf_puts(out, forks ? "\"forks\":{" : "\"votes\":{");
     for (size_t i = 0; i < facts->thread.count; i++) {
         const struct ref *id = &facts->thread.messages[i].id;
-        uint64_t count = 0;
-        if (!root_too && ref_equal(id, &facts->root)) continue;
-        int err = count_of(read, id, &count);
-        if (err < 0) return err;
-        if (count == 0) continue;
+        uint64_t count = forks ? tallies[i].forks : tallies[i].votes;
+        if (count == 0 || (forks && ref_equal(id, &facts->root))) continue;
         (void)buf_puts(out, comma);
         text_put_ref(out, id);
         (void)buf_printf(out, ":%llu", (unsigned long long)count);
         comma = ",";
     }
     (void)buf_puts(out, "},");
-    return out->err;
 }
 
 static int facts_put(const struct flume_read *read, struct thread_facts *facts)
 {
     struct buf *out = &facts->head;
+    struct thread_tally *tallies;
     (void)buf_puts(out, "\"root\":");
     text_put_ref(out, &facts->root);
     (void)buf_putc(out, ',');
     facts_put_parent(facts, out);
     int err = facts_put_heads(&facts->thread, out);
     facts_put_missing(&facts->thread, out);
-    if (err == OK) err = facts_put_counts(read, facts, "votes", votes_count, true, out);
-    if (err == OK) err = facts_put_counts(read, facts, "forks", replies_count, false, out);
-    return err != OK ? err : out->err;
+    if (err == OK) err = thread_tallies(read, &facts->thread, &facts->root, &tallies);
+    if (err != OK) return err;
+    facts_put_tallies(facts, tallies, false, out);
+    facts_put_tallies(facts, tallies, true, out);
+    free(tallies);
+    return out->err;
 }
 
 int thread_facts_read(const struct flume_read *read, const struct ref *root, bool hide_private,

@@ -73,6 +73,13 @@ int list_count(struct kv_txn *txn, kv_table table, bool payload, const struct te
 int list_count_upto(struct kv_txn *txn, kv_table table, bool payload, const struct term *term, uint64_t upto,
                     uint64_t *ret_count);
 
+/* Takes entries of the i-th term: OK to go on, or an error, by which the reading ends. */
+typedef int list_each_fn(void *ctx, size_t i, const struct list_entry *entries, size_t count);
+
+/* The entries of many lists without payload: one cursor goes through them run by run, in each run in the order of the terms, which the caller has
+ * sorted by their bytes. Several times faster than an iterator for each. Of one term the entries come in ascending order. */
+int list_each(struct kv_txn *txn, kv_table table, const struct slice *terms, size_t count, list_each_fn *fn, void *ctx);
+
 /* Walks the terms of a table in byte order: the first term > `after` (NULL = the first of all): 1, its count and its newest entry's `at`, 0 = no more. */
 int list_next_term(struct kv_txn *txn, kv_table table, bool payload, const struct term *after, struct term *ret_term,
                    uint64_t *ret_count, uint64_t *ret_last);

@@ -52,6 +52,7 @@ static int thread_add(struct maker *maker, const struct log_record *record)
         .record = *record,
         .received = message->has_received ? message->received : 0,
         .claimed = message->has_timestamp ? message->timestamp : 0,
+        .votes = slice_equal(message->type, SLICE_LITERAL("vote")),
     };
     return OK;
 }

@@ -16,6 +16,7 @@ struct thread_message {
     double received, claimed; /* 0 if the record does not say */
     uint32_t after;           /* messages of the thread that it must come behind and that have no place yet */
     bool referred;            /* another message of the thread refers to it: it is no head */
+    bool votes;               /* its type is vote */
 };
 
 struct thread {

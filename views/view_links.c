@@ -165,6 +165,11 @@ int links_count(const struct flume_read *read, const struct links_query *query, 
     return list_count(read->txn, view->fields[dest ? LINKS_DEST : LINKS_REL], false, &term, ret_count);
 }
 
+kv_table links_dest_table(const struct view *links)
+{
+    return links->fields[LINKS_DEST];
+}
+
 int links_count_root(const struct flume_read *read, const struct ref *root, uint64_t *ret_count)
 {
     const struct view *view = flume_view(read->flume, VIEW_links);

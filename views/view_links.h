@@ -27,4 +27,7 @@ int links_count(const struct flume_read *read, const struct links_query *query, 
 /* How many messages name `root` as their root, from list heads. */
 int links_count_root(const struct flume_read *read, const struct ref *root, uint64_t *ret_count);
 
+/* The table of the field `dest`. */
+kv_table links_dest_table(const struct view *links);
+
 #endif

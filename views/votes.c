@@ -31,6 +31,18 @@ int votes_read(const struct flume_read *read, const struct ref *target, struct s
     return err == OK ? said_read(read, &filter, vote_on, &wanted, ret_votes) : err;
 }
 
+bool vote_says(const struct message *message, const struct ref *target, double *ret_value)
+{
+    struct slice vote, value;
+    struct ref link;
+    if (!slice_equal(message->type, SLICE_LITERAL("vote")) || vote_of(message->content, &vote, &link) != OK ||
+        !ref_equal(&link, target))
+        return false;
+    *ret_value = 0;
+    if (json_find(vote, "value", &value) == 1) (void)json_number(value, ret_value);
+    return true;
+}
+
 int vote_read(struct log *log, const struct said *said, struct vote *ret_vote)
 {
     struct vote vote = { .author = said->author, .seq = said->seq };
@@ -44,4 +56,21 @@ int vote_read(struct log *log, const struct said *said, struct vote *ret_vote)
     if (json_find(object, "expression", &value) == 1 && json_is_string(value)) vote.expression = value;
     *ret_vote = vote;
     return 1;
+}
+
+int votes_tally(const struct flume_read *read, const struct ref *target, uint64_t *ret_count)
+{
+    struct said_list votes;
+    struct vote vote;
+    uint64_t count = 0;
+    int got = votes_read(read, target, &votes);
+    if (got != OK) return got;
+    for (size_t i = 0; i < votes.count && got >= 0; i++) {
+        got = vote_read(read->log, &votes.items[i], &vote);
+        count += got == 1 && vote.value > 0;
+    }
+    said_free(&votes);
+    if (got < 0) return got;
+    *ret_count = count;
+    return OK;
 }

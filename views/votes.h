@@ -19,6 +19,12 @@ struct vote {
 /* The votes on a target, one for each author, ordered by the author's bytes. ERR_LIMIT. */
 int votes_read(const struct flume_read *read, const struct ref *target, struct said_list *ret_votes);
 
+/* How many of them are above 0. */
+int votes_tally(const struct flume_read *read, const struct ref *target, uint64_t *ret_count);
+
+/* Is it a vote on the target? Then its value, 0 if it is no number. */
+bool vote_says(const struct message *message, const struct ref *target, double *ret_value);
+
 /* What a vote of the list says: 1, 0 = it was deleted meanwhile, <0 error. */
 int vote_read(struct log *log, const struct said *said, struct vote *ret_vote);
 

@@ -167,6 +167,52 @@ static void check_terms(struct model *model, struct kv_txn *txn)
                  list_next_term(txn, model->table, model->payload, started ? &after : NULL, &term, &count, &last) == 0);
 }
 
+struct seen {
+    struct model *model;
+    const size_t *numbers; /* of the terms that were asked for; TERMS = none of the model's */
+    size_t counts[2 * TERMS];
+};
+
+static int each_seen(void *ctx, size_t i, const struct list_entry *entries, size_t count)
+{
+    struct seen *seen = ctx;
+    struct model *model = seen->model;
+    MODEL_ASSERT(model, seen->numbers[i] < TERMS);
+    const struct model_list *list = &model->lists[seen->numbers[i]];
+    for (size_t k = 0; k < count; k++) {
+        MODEL_ASSERT(model, seen->counts[i] < list->count);
+        MODEL_ASSERT(model, same_entry(entries[k], list->entries[seen->counts[i]++]));
+    }
+    return OK;
+}
+
+/* All terms at once, or some of them, among others that are not there. */
+static void check_each(struct model *model, struct kv_txn *txn)
+{
+    static const char *const strange[TERMS] = { "A", "aa", "ac", "y" };
+    struct term terms[2 * TERMS];
+    struct slice slices[2 * TERMS];
+    size_t numbers[2 * TERMS], count = 0;
+    for (size_t n = 0; n < TERMS; n++) {
+        bool there = dice_roll(&model->dice, 3) > 0, other = dice_roll(&model->dice, 3) > 0;
+        if (other) {
+            term_of_string(strange[n], strlen(strange[n]), &terms[count]);
+            numbers[count++] = TERMS;
+        }
+        if (!there) continue;
+        terms[count] = term_of(n);
+        numbers[count++] = n;
+    }
+    for (size_t i = 0; i < count; i++) {
+        slices[i] = (struct slice){ (const char *)terms[i].bytes, terms[i].len };
+        MODEL_ASSERT(model, i == 0 || memcmp(terms[i - 1].bytes, terms[i].bytes, terms[i - 1].len) < 0);
+    }
+    struct seen seen = { .model = model, .numbers = numbers };
+    MODEL_ASSERT(model, list_each(txn, model->table, slices, count, each_seen, &seen) == OK);
+    for (size_t i = 0; i < count; i++)
+        MODEL_ASSERT(model, numbers[i] == TERMS || seen.counts[i] == model->lists[numbers[i]].count);
+}
+
 static void model_check(struct model *model)
 {
     struct kv_txn *txn;
@@ -177,6 +223,8 @@ static void model_check(struct model *model)
             check_seeks(model, txn, n, reverse == 1);
         }
     check_terms(model, txn);
+    for (int round = 0; round < 8 && !model->payload; round++)
+        check_each(model, txn);
     kv_abort(txn);
 }
 
