@@ -167,10 +167,9 @@ static int iter_jump_down(struct list_iter *iter, uint64_t at)
     return found == 1 ? iter_load(iter, &head) : found;
 }
 
-/* First entry >= `at` of the loaded chunk. */
-static size_t iter_lower(const struct list_iter *iter, uint64_t at)
+/* First entry >= `at` of the loaded chunk among those from `low` to `high`. */
+static size_t iter_lower(const struct list_iter *iter, size_t low, size_t high, uint64_t at)
 {
-    size_t low = 0, high = iter->count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         if (iter->entries[mid].at < at)
@@ -190,14 +189,30 @@ static int iter_take(struct list_iter *iter, struct list_entry *ret_entry)
     return 1;
 }
 
+/* First entry >= `at`, looked for from where the iterator stands: of lists that are walked in step the next entry is mostly a few steps away. */
+static size_t iter_near(const struct list_iter *iter, uint64_t at)
+{
+    size_t low = 0, high = iter->count, stands = iter->reverse ? high - iter->next : iter->next, step = 1;
+    if (iter->reverse) {
+        if (stands < high && iter->entries[stands].at < at) return iter_lower(iter, stands + 1, high, at);
+        for (high = stands; step <= high && iter->entries[high - step].at >= at; step *= 2)
+            high -= step;
+        return iter_lower(iter, step <= high ? high - step + 1 : 0, high, at);
+    }
+    if (stands > 0 && iter->entries[stands - 1].at >= at) return iter_lower(iter, 0, stands, at);
+    for (low = stands; step <= high - low && iter->entries[low + step - 1].at < at; step *= 2)
+        low += step;
+    return iter_lower(iter, low, step <= high - low ? low + step - 1 : high, at);
+}
+
 static int iter_place(struct list_iter *iter, uint64_t at, struct list_entry *ret_entry)
 {
     if (iter->reverse) {
-        size_t above = at == UINT64_MAX ? iter->count : iter_lower(iter, at + 1);
+        size_t above = at == UINT64_MAX ? iter->count : iter_near(iter, at + 1);
         if (above == 0) return iter_end(iter);
         iter->next = iter->count - above;
     } else {
-        iter->next = iter_lower(iter, at);
+        iter->next = iter_near(iter, at);
     }
     return iter_take(iter, ret_entry);
 }
@@ -284,7 +299,7 @@ int list_count_upto(struct kv_txn *txn, kv_table table, bool payload, const stru
         count += head.count;
     if (found == 1 && head.first <= upto) {
         found = iter_load(&iter, &head);
-        if (found == 1) count += iter_lower(&iter, upto + 1);
+        if (found == 1) count += iter_lower(&iter, 0, iter.count, upto + 1);
     }
     list_iter_close(&iter);
     if (found < 0) return found;

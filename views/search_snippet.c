@@ -10,7 +10,13 @@
 
 struct mark {
     size_t begin, end;
+    size_t lead;    /* where the first word begins that is not farther in front than BEFORE_BYTES */
     uint32_t terms; /* of the filter, as bits */
+};
+
+struct marks {
+    size_t count;
+    struct mark marks[MARKS_MAX];
 };
 
 static bool begins(const struct word *word, const char *text, size_t len)
@@ -48,17 +54,24 @@ static uint32_t word_terms(const struct filter *filter, const struct word *word)
     return terms;
 }
 
-static size_t marks_find(const struct filter *filter, struct slice place, struct mark marks[MARKS_MAX])
+/* Words begin at different bytes, so no more than these can stand that near in front of one. */
+#define LEADS (BEFORE_BYTES + 1)
+
+static void marks_find(const struct filter *filter, struct slice place, struct marks *ret_marks)
 {
     struct words words;
     struct word word;
-    size_t count = 0;
+    size_t begins[LEADS], lead = 0;
+    ret_marks->count = 0;
     words_open(place, true, &words);
-    for (size_t n = 0; n < WORDS_MAX && count < MARKS_MAX && words_next(&words, &word); n++) {
+    for (size_t n = 0; n < WORDS_MAX && ret_marks->count < MARKS_MAX && words_next(&words, &word); n++) {
+        begins[n % LEADS] = word.begin;
+        while (begins[lead % LEADS] + BEFORE_BYTES < word.begin)
+            lead++;
         uint32_t terms = word_terms(filter, &word);
-        if (terms != 0) marks[count++] = (struct mark){ word.begin, word.end, terms };
+        if (terms == 0) continue;
+        ret_marks->marks[ret_marks->count++] = (struct mark){ word.begin, word.end, begins[lead % LEADS], terms };
     }
-    return count;
 }
 
 static unsigned bits_count(uint32_t bits)
@@ -67,9 +80,10 @@ static unsigned bits_count(uint32_t bits)
 }
 
 /* The mark from which on a snippet shows the most terms, and how many. */
-static size_t marks_best(const struct mark *marks, size_t count, unsigned *ret_terms)
+static size_t marks_best(const struct marks *all, unsigned *ret_terms)
 {
-    size_t best = 0;
+    const struct mark *marks = all->marks;
+    size_t best = 0, count = all->count;
     *ret_terms = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t terms = 0;
@@ -82,25 +96,20 @@ static size_t marks_best(const struct mark *marks, size_t count, unsigned *ret_t
     return best;
 }
 
-/* Where the snippet begins and ends: at words, so that no character or escape is cut. */
-static void stretch_find(struct slice place, size_t from, size_t *ret_begin, size_t *ret_end)
+/* Where the snippet ends that begins at `begin`: behind a word, so that no character or escape is cut. */
+static size_t stretch_end(struct slice place, size_t begin)
 {
     struct words words;
     struct word word;
-    bool any = false;
-    size_t begin = 0, end = place.len <= SNIPPET_BYTES ? place.len : 0;
+    size_t end = begin;
+    if (place.len <= begin + SNIPPET_BYTES) return place.len;
     words_open(place, true, &words);
-    for (size_t n = 0; n < WORDS_MAX && words_next(&words, &word); n++) {
-        if (!any && word.begin + BEFORE_BYTES >= from) {
-            begin = from <= BEFORE_BYTES ? 0 : word.begin;
-            any = true;
-        }
-        if (any && word.end > begin + SNIPPET_BYTES && end > begin) break;
-        if (any) end = word.end;
+    words.at = begin;
+    while (words_next(&words, &word)) {
+        if (word.end > begin + SNIPPET_BYTES && end > begin) break;
+        end = word.end;
     }
-    if (place.len <= begin + SNIPPET_BYTES) end = place.len;
-    *ret_begin = begin;
-    *ret_end = end;
+    return end;
 }
 
 static void piece_add(struct snippet *snippet, struct slice place, size_t begin, size_t end, bool mark)
@@ -109,13 +118,14 @@ static void piece_add(struct snippet *snippet, struct slice place, size_t begin,
     snippet->pieces[snippet->count++] = (struct snippet_piece){ { place.data + begin, end - begin }, mark };
 }
 
-static void snippet_make(struct slice place, const struct mark *marks, size_t count, size_t best,
-                         struct snippet *snippet)
+static void snippet_make(struct slice place, const struct marks *all, struct snippet *snippet)
 {
-    size_t begin, end;
-    stretch_find(place, count > 0 ? marks[best].begin : 0, &begin, &end);
-    size_t at = begin;
-    for (size_t i = 0; i < count && snippet->count + 2 < SNIPPET_PIECES_MAX; i++) {
+    const struct mark *marks = all->marks;
+    unsigned terms;
+    size_t best = marks_best(all, &terms), begin = 0;
+    if (all->count > 0 && marks[best].begin > BEFORE_BYTES) begin = marks[best].lead;
+    size_t at = begin, end = stretch_end(place, begin);
+    for (size_t i = 0; i < all->count && snippet->count + 2 < SNIPPET_PIECES_MAX; i++) {
         size_t from = marks[i].begin < at ? at : marks[i].begin, to = marks[i].end;
         if (marks[i].begin < begin || to > end || to <= at) continue;
         /* pairs of a script without spaces overlap */
@@ -136,22 +146,21 @@ static void snippet_make(struct slice place, const struct mark *marks, size_t co
 void search_snippet(const struct filter *filter, const struct message *message, struct snippet *ret_snippet)
 {
     struct slice places[SEARCH_PLACES];
-    struct mark marks[MARKS_MAX];
-    unsigned most = 0;
-    size_t shown = SEARCH_PLACES;
+    struct marks marks[2]; /* of the place that is shown so far, and of the one that is looked at */
+    size_t shown = SEARCH_PLACES, at = 0;
+    unsigned most = 0, terms;
     search_places_read(message, places);
     for (size_t i = 0; i < SEARCH_PLACES; i++) {
-        unsigned terms = 0;
         if (places[i].data == NULL || places[i].len == 0) continue;
-        (void)marks_best(marks, marks_find(filter, places[i], marks), &terms);
+        marks_find(filter, places[i], &marks[at]);
+        (void)marks_best(&marks[at], &terms);
         if (shown < SEARCH_PLACES && terms <= most) continue;
         most = terms;
         shown = i;
+        at = 1 - at;
     }
     ret_snippet->place = shown < SEARCH_PLACES ? search_places[shown] : NULL;
     ret_snippet->count = 0;
     ret_snippet->cut_before = ret_snippet->cut_after = false;
-    if (shown == SEARCH_PLACES) return;
-    size_t count = marks_find(filter, places[shown], marks);
-    snippet_make(places[shown], marks, count, marks_best(marks, count, &most), ret_snippet);
+    if (shown < SEARCH_PLACES) snippet_make(places[shown], &marks[1 - at], ret_snippet);
 }

@@ -174,6 +174,8 @@ static bool unit_read(const struct words *words, size_t at, struct unit *ret_uni
     utf8proc_ssize_t len = 1;
     if (words->escaped && *text == '\\')
         len = (utf8proc_ssize_t)escape_read(text, left, &c);
+    else if ((unsigned char)*text < 0x80)
+        c = *text;
     else
         len = utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)left, &c);
     ret_unit->end = at + (len < 1 ? 1 : (size_t)len);

@@ -1,14 +1,17 @@
 'use strict'
-// What a frontend asks for to show a thread of 100 messages, and a profile: one client, one connection, the median.
+// What a frontend asks for to show a thread of 100 messages, a profile, and what is found by two words: one client, one connection, the median.
 const fs = require('node:fs')
 const http = require('node:http')
 const path = require('node:path')
 const stage = require('./stage')
 const { Author } = require('../support/author')
+const { makeRandom } = require('../support/random')
 
 const THREADS = 50
 const REPLIES = 99
 const PEOPLE = 25
+const QUESTIONS = 500
+const POSTS = 3000 // that words are drawn from
 
 // Threads of PEOPLE who answer by turns, all at the same time, so that one thread lies scattered over the log.
 function talk() {
@@ -45,6 +48,38 @@ async function folder() {
   return { dir, roots }
 }
 
+// The words of posts that stand at random places of the data, one behind the other.
+function saidWords(random) {
+  const words = []
+  const fd = fs.openSync(stage.data('data.ndjson'), 'r')
+  const { size } = fs.fstatSync(fd)
+  const part = Buffer.alloc(65536)
+  for (let posts = 0; posts < POSTS;) {
+    const at = Math.floor(random.below(2 ** 31) / 2 ** 31 * size)
+    const lines = part.toString('utf8', 0, fs.readSync(fd, part, 0, part.length, at)).split('\n')
+    if (lines.length < 3) continue
+    const { content } = JSON.parse(lines[1]).value
+    if (typeof content.text !== 'string') continue
+    words.push(...content.text.toLowerCase().match(/[\p{L}\p{N}]+/gu) || [])
+    posts++
+  }
+  fs.closeSync(fd)
+  return words
+}
+
+// Pairs of different words: as often as they are said, so mostly two that stand in very many messages, and any two of all that are.
+function questions() {
+  const random = makeRandom(7)
+  const said = saidWords(random)
+  const pairs = (words) => Array.from({ length: QUESTIONS }, () => {
+    for (;;) {
+      const [a, b] = [random.pick(words), random.pick(words)]
+      if (a !== b) return `/search?q=${encodeURIComponent(a + ' ' + b)}`
+    }
+  })
+  return { 'pages-search': pairs(said), 'pages-search-any': pairs([...new Set(said)].sort()) }
+}
+
 function client(port) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
   return (target) => new Promise((resolve, reject) => {
@@ -75,7 +110,7 @@ function median(values) {
   return [...values].sort((a, b) => a - b)[values.length >> 1]
 }
 
-async function measure(port, roots, authors, figures) {
+async function measure(port, { roots, authors, searches }, figures) {
   const get = client(port)
   const id = encodeURIComponent
   const thread = (root) => get(`/messages/${id(root)}/thread?limit=100`)
@@ -93,16 +128,22 @@ async function measure(port, roots, authors, figures) {
   const contacts = (author) => get(`/contacts/${id(author)}`)
   await times(authors, contacts)
   figures.put('pages-contacts', 'sluice', median(await times(authors, contacts)))
+  for (const [row, targets] of Object.entries(searches)) {
+    await times(targets, get)
+    figures.put(row, 'sluice', median(await times(targets, get)))
+  }
 }
 
 module.exports = async (figures) => {
   const { dir, roots } = await folder()
   const authors = fs.readFileSync(stage.data('samples'), 'utf8').split('\n').map((line) => line.split(' ')).filter(([word]) => word === 'author').map(([, id]) => id)
+  const searches = questions()
   for (let round = 0; round < stage.ROUNDS; round++) {
     const { port, stop } = await stage.sluice('--data', dir)
     try {
       await client(port)('/messages/' + encodeURIComponent(roots[0])) // waits for the views
-      await measure(port, roots, authors, figures)
+      await client(port)('/search?q=a&limit=1')
+      await measure(port, { roots, authors, searches }, figures)
     } finally { await stop() }
   }
 }

@@ -49,6 +49,8 @@ const ROWS = [
   row('pages', 'pages-thread', 'GET /messages/{id}/thread of 100 messages', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),
   row('pages', 'pages-profile', 'a profile: about, counts of contacts, newest 20 of its feed', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),
   row('pages', 'pages-contacts', 'all contacts of a feed (200 on average, 80 kB)', 'time', 'ms', 1e-3, []),
+  row('pages', 'pages-search', 'search for two words, drawn as often as they are said, best 50', 'time', 'ms', 1e-3, [{ limit: 5e-3, name: '5 ms' }]),
+  row('pages', 'pages-search-any', 'the same for any two words that are said', 'time', 'ms', 1e-3, [{ limit: 5e-3, name: '5 ms' }]),
 
   row('ws', 'ws-replay', '/live: replay of the whole log to one client', 'rate', 'k/s', 1e3, [{ who: ['ws'], name: 'ws on node', want: 6 }]),
   row('ws', 'ws-fan-100', '/live: burst to 100 clients, deliveries', 'rate', 'k/s', 1e3, [
