@@ -40,7 +40,9 @@ static int threads_row(struct rows *rows, struct buf *out)
     struct thread_row row;
     int got = api_read_begin(rows->server, &read);
     if (got != OK) return got;
-    got = threads_next(self->threads, &read, &row);
+    /* behind the last one a page looks for one more */
+    uint64_t wanted_more = rows->limit < 0 ? THREADS_ALL : (uint64_t)rows->limit + 1;
+    got = threads_next(self->threads, &read, wanted_more, &row);
     rows->ended = got == 0;
     if (got == 1) {
         rows->cursor = row.newest.seq;

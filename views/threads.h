@@ -1,14 +1,15 @@
 /* Threads by their newest activity: what a frontend shows first.
  *
- * Activity in a thread is a message of one type (post, unless another is asked for) that names its root, or is it. Nothing is stored for this. Without
- * a filter that is met by few, messages are walked from the newest on, and one that is the newest of its thread stands for it; so a
- * page goes on where the last one ended, and no thread comes twice. With such a filter the roots are collected and sorted. Both give the same answers. */
+ * Activity in a thread is a message of one type (post, unless another is asked for) that names its root, or is it. Nothing is stored for this.
+ * Messages are walked from the newest on, and one that is the newest of its thread stands for it; so a page goes on where the last one ended, and no
+ * thread comes twice. Where few messages can lead to what is asked for (those of an author, of a channel), the roots are collected from these and sorted instead, as soon as
+ * the walk seems to become longer than that. So an answer costs at most about twice what the better way would. */
 #ifndef VIEWS_THREADS_H
 #define VIEWS_THREADS_H
 
 #include "views/filter.h"
 
-#define THREADS_ROOTS_MAX ((size_t)1 << 17) /* collected for one answer; more are ERR_LIMIT */
+#define THREADS_ROOTS_MAX ((size_t)1 << 17) /* collected for one answer; where there might be more, all is walked */
 
 /* What is asked for; kind REF_NONE and data NULL mean any. */
 struct threads_query {
@@ -37,8 +38,10 @@ struct threads;
 int threads_open(const struct flume_read *read, const struct threads_query *query, struct threads **ret_threads);
 void threads_close(struct threads *threads); /* NULL is fine */
 
-/* The next thread: 1, 0 = no more, <0 error; ERR_SLOW past the deadline of `read`, and the next call goes on from there. Records belong to the log. Every call may come with a snapshot of its own. */
-int threads_next(struct threads *threads, const struct flume_read *read, struct thread_row *ret_row);
+/* The next thread: 1, 0 = no more, <0 error; ERR_SLOW past the deadline of `read`, and the next call goes on from there. `wanted`: how many will be
+ * asked for, with this one; it changes the work, not the answer. Records belong to the log. Every call may come with a snapshot of its own. */
+#define THREADS_ALL UINT64_MAX
+int threads_next(struct threads *threads, const struct flume_read *read, uint64_t wanted, struct thread_row *ret_row);
 
 /* The views that a query reads, as a mask. */
 uint32_t threads_views(const struct threads_query *query);

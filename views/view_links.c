@@ -170,6 +170,15 @@ kv_table links_dest_table(const struct view *links)
     return links->fields[LINKS_DEST];
 }
 
+int links_root_iter(const struct flume_read *read, const struct ref *root, struct list_iter *ret_iter)
+{
+    const struct view *view = flume_view(read->flume, VIEW_links);
+    struct term term;
+    if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view links");
+    term_of_ref(root, &term);
+    return list_iter_open(read->txn, view->fields[LINKS_ROOT], false, &term, true, ret_iter);
+}
+
 int links_count_root(const struct flume_read *read, const struct ref *root, uint64_t *ret_count)
 {
     const struct view *view = flume_view(read->flume, VIEW_links);

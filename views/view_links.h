@@ -24,6 +24,10 @@ bool links_match(const struct links_query *query, const struct message *message,
 /* How many rows there are in all. From list heads where one term decides, else by walking the matching records. */
 int links_count(const struct flume_read *read, const struct links_query *query, uint64_t *ret_count);
 
+/* The messages that name `root` as their root, the newest first, in the order of the log. The caller closes it before the snapshot ends. */
+struct list_iter;
+int links_root_iter(const struct flume_read *read, const struct ref *root, struct list_iter *ret_iter);
+
 /* How many messages name `root` as their root, from list heads. */
 int links_count_root(const struct flume_read *read, const struct ref *root, uint64_t *ret_count);
 
