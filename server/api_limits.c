@@ -8,7 +8,12 @@
 #include "server/publish_body.h"
 #include "store/blob_dir.h"
 #include "store/canonical.h"
+#include "views/graph.h"
 #include "views/near.h"
+#include "views/query_walk.h"
+#include "views/search.h"
+#include "views/view_names.h"
+#include "views/words.h"
 
 struct limit {
     const char *name;
