@@ -305,6 +305,17 @@ static bool origin_listed(const struct config *config, struct slice origin)
     return false;
 }
 
+/* "https://app.example" of "https://app.example/its/page"; pages whose Referer is cut short send its origin alone, with a slash. */
+static struct slice referer_origin(struct slice referer)
+{
+    const char *scheme_end = referer.len == 0 ? NULL : memmem(referer.data, referer.len, "://", 3);
+    if (scheme_end == NULL) return (struct slice){ referer.data, 0 };
+    size_t len = (size_t)(scheme_end - referer.data) + 3;
+    while (len < referer.len && memchr("/?#", referer.data[len], 3) == NULL)
+        len++;
+    return (struct slice){ referer.data, len };
+}
+
 /* "http://host:port" against the Host field "host:port", with the port of the scheme where one is left out. */
 static bool origin_same(struct slice origin, struct slice field)
 {
@@ -440,5 +451,7 @@ void access_check(const struct access *access, const struct access_request *requ
         grant.cors = listed;
         grant_by_token(access, request, &grant);
     }
+    grant.may_embed = grant.problem == NULL && request->origin.data == NULL && request->referer.data != NULL &&
+                      origin_listed(access->config, referer_origin(request->referer));
     *ret_grant = grant;
 }

@@ -212,6 +212,12 @@ static void query_unknown(struct api_reply *reply, struct slice name, const char
 
 bool api_query_only(const struct api_request *req, struct api_reply *reply, const char *const *names)
 {
+    return api_query_only_but(req, reply, names, NULL);
+}
+
+bool api_query_only_but(const struct api_request *req, struct api_reply *reply, const char *const *names,
+                        const char *many)
+{
     for (size_t i = 0; i < req->query_count; i++) {
         struct slice name = req->query[i].name;
         size_t k = 0;
@@ -226,7 +232,8 @@ bool api_query_only(const struct api_request *req, struct api_reply *reply, cons
             (void)api_problem(reply, "bad-parameter", NULL, "ids: sigil or uri is wanted");
             return false;
         }
-        for (size_t j = 0; j < i; j++) {
+        bool once = many == NULL || strcmp(names[k], many) != 0;
+        for (size_t j = 0; once && j < i; j++) {
             if (!text_is(req->query[j].name, names[k])) continue;
             (void)api_problem(reply, "bad-parameter", NULL, "%s is given twice", names[k]);
             return false;
@@ -275,7 +282,7 @@ static char ref_sigil(const struct ref *ref)
     return '\0';
 }
 
-static bool ref_of(struct api_reply *reply, const char *what, struct slice text, const char *kinds, struct ref *ret)
+bool api_ref_of(struct api_reply *reply, const char *what, struct slice text, const char *kinds, struct ref *ret)
 {
     struct ref ref;
     int err = ref_parse_any(text.data, text.len, &ref);
@@ -298,10 +305,10 @@ bool api_query_ref(const struct api_request *req, struct api_reply *reply, const
                    struct ref *ret)
 {
     const struct slice *text = api_query(req, name);
-    return text == NULL || ref_of(reply, name, *text, kinds, ret);
+    return text == NULL || api_ref_of(reply, name, *text, kinds, ret);
 }
 
 bool api_path_ref(const struct api_request *req, struct api_reply *reply, size_t i, const char *kinds, struct ref *ret)
 {
-    return ref_of(reply, "the path's", req->path_params[i].value, kinds, ret);
+    return api_ref_of(reply, "the path's", req->path_params[i].value, kinds, ret);
 }

@@ -56,7 +56,7 @@ enum api_scope { API_SCOPE_READ = 1, API_SCOPE_APPEND = 2, API_SCOPE_PRIVATE = 4
 
 enum api_method { API_GET, API_HEAD, API_POST, API_OPTIONS, API_OTHER };
 
-#define API_PARAMS_MAX 24
+#define API_PARAMS_MAX 64
 
 struct api_param {
     struct slice name;  /* decoded */
@@ -84,6 +84,7 @@ struct api_request {
     bool may_append;  /* the client may append */
     bool may_private; /* the client may see what the owner's secret opens */
     bool may_publish; /* the client may have messages signed in the owner's name */
+    bool may_embed;   /* a page of another origin asks, which may show what it gets: a picture */
 
     /* kept between two calls of the handler */
     const struct api_route *route; /* set by the first dispatch: parameters are parsed once and stay where they are */
@@ -186,6 +187,9 @@ int api_problem_err(struct api_reply *reply, int err);
 
 /* ERR_ARG problem unless every query parameter is one of `names` (NULL-ended) and stands once. true = fine. Every handler calls it first. */
 bool api_query_only(const struct api_request *req, struct api_reply *reply, const char *const *names);
+/* The same, but that `many` (one of `names`) may stand more than once. */
+bool api_query_only_but(const struct api_request *req, struct api_reply *reply, const char *const *names,
+                        const char *many);
 /* NULL if absent. */
 const struct slice *api_query(const struct api_request *req, const char *name);
 /* Reads a number, a bool ("true", "false"); a bad one makes the problem and answers false. Absent: *ret stays. */
@@ -195,6 +199,8 @@ bool api_query_bool(const struct api_request *req, struct api_reply *reply, cons
 /* An id in any form of ref_parse_any, of one of the kinds in `kinds` ("@", "%&@"); a bad one makes the problem. */
 bool api_query_ref(const struct api_request *req, struct api_reply *reply, const char *name, const char *kinds,
                    struct ref *ret);
+/* The same of a text that is called `what`. */
+bool api_ref_of(struct api_reply *reply, const char *what, struct slice text, const char *kinds, struct ref *ret);
 bool api_path_ref(const struct api_request *req, struct api_reply *reply, size_t i, const char *kinds, struct ref *ret);
 
 /* Read your writes: waits until `views` have reached the head as of the request's arrival (flumedb's rule); `after=SEQ` in the query waits for that seq,

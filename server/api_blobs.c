@@ -234,9 +234,18 @@ static int look_read(struct blob_state *state, char *to, size_t *ret_len)
     return err;
 }
 
+/* A picture is asked for without Origin: whose page it is for is told by the Referer, on which the answer depends then. */
+static void put_sharing(const struct api_request *req, struct api_reply *reply)
+{
+    if (req->server->config->allow_origin_count == 0) return;
+    (void)api_header_add(reply, "Vary", "Referer");
+    if (req->may_embed) (void)api_header_add(reply, "Cross-Origin-Resource-Policy", "cross-origin");
+}
+
 /* The fields that come with a blob, with a 304 and with a 416 alike. */
 static void put_tag(const struct blob_state *state, struct api_reply *reply, const char *id)
 {
+    put_sharing(state->req, reply);
     bool shared = state->req->server->config->token_file == NULL && !state->boxed;
     (void)api_header_add(reply, "ETag", "\"%s\"", id);
     (void)api_header_add(reply, "Cache-Control", "%s, max-age=31536000, immutable", shared ? "public" : "private");

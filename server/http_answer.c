@@ -74,7 +74,7 @@ static void headers_put(const struct exchange *exchange, struct MHD_Response *re
     header_put_default(response, reply, "Cache-Control", reply->status >= 400 ? "no-store" : "no-cache");
     header_put_default(response, reply, "Content-Security-Policy", REFUSAL_POLICY);
     header_put(response, "X-Content-Type-Options", "nosniff");
-    header_put(response, "Cross-Origin-Resource-Policy", "same-origin");
+    header_put_default(response, reply, "Cross-Origin-Resource-Policy", "same-origin");
     header_put(response, "Server", "Sluice");
     if (reply->status == 401) header_put(response, "WWW-Authenticate", "Bearer realm=\"sluice\"");
     if (exchange->grant.short_token)

@@ -224,6 +224,7 @@ static enum MHD_Result field_take(void *cls, enum MHD_ValueKind kind, const char
     } known[] = {
         { "Host", &fields->host, true },
         { "Origin", &fields->origin, true },
+        { "Referer", &fields->referer, false },
         { "Authorization", &fields->authorization, true },
         { "Content-Length", &fields->content_length, true },
         { "Transfer-Encoding", &fields->transfer_encoding, true },
@@ -315,6 +316,7 @@ static bool head_access(struct exchange *exchange)
     const struct access_request request = {
         .host = exchange->fields.host,
         .origin = exchange->fields.origin,
+        .referer = exchange->fields.referer,
         .authorization = exchange->fields.authorization,
         .protocols = exchange->fields.upgrade.data != NULL ? exchange->fields.socket_protocol : (struct slice){ 0 },
         .target = req->target,
@@ -327,6 +329,7 @@ static bool head_access(struct exchange *exchange)
     req->may_append = exchange->grant.may_append;
     req->may_private = exchange->grant.may_private;
     req->may_publish = exchange->grant.may_publish;
+    req->may_embed = exchange->grant.may_embed;
     if (exchange->grant.problem == NULL) {
         bool reads = req->method == API_GET || req->method == API_HEAD;
         req->server = api_server_of(req->server, reads && req->may_private);

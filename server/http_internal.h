@@ -70,7 +70,7 @@ enum exchange_state {
 };
 
 struct exchange_fields {
-    struct slice host, origin, authorization, content_length, transfer_encoding, upgrade, socket_protocol,
+    struct slice host, origin, referer, authorization, content_length, transfer_encoding, upgrade, socket_protocol,
         preflight_method;
     bool ambiguous; /* a field that decides something stands twice */
     bool odd;       /* a field that others would read differently */

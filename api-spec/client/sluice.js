@@ -207,10 +207,11 @@ export class Rows {
   }
 }
 
-function withQuery(path, query = {}) {
+function withQuery(path, query = {}, more = null) {
   const parts = Object.entries(query)
     .filter(([, value]) => value !== undefined && value !== null && value !== Infinity)
     .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+  if (more) parts.push(more)
   return parts.length > 0 ? `${path}?${parts.join('&')}` : path
 }
 
@@ -629,6 +630,16 @@ export class Sluice {
   feedMessage(id, sequence, query, options) { return this.json('GET', withQuery(`/feeds/${ids.escape(id)}/${sequence}`, query), options) }
   links(query, options) { return new Rows(this, '/links', 'links', query, options) }
   about(id, query, options) { return this.json('GET', withQuery(`/about/${ids.escape(id)}`, query), options) }
+  // Of several in one request, in the order of the ids: [{ id, about }]. However many they are: 50 at a time.
+  async abouts(all, query, options) {
+    const found = []
+    for (let i = 0; i < all.length; i += 50) {
+      const few = all.slice(i, i + 50).map((id) => 'id=' + ids.escape(id)).join('&')
+      found.push(...(await this.json('GET', withQuery('/about', query, few), options)).abouts)
+    }
+    return found
+  }
+
   thread(id, query, options) { return this.json('GET', withQuery(`/messages/${ids.escape(id)}/thread`, query), options) }
   threads(query, options) { return new Rows(this, '/threads', 'threads', query, options) }
   contacts(id, query, options) { return this.json('GET', withQuery(`/contacts/${ids.escape(id)}`, query), options) }
@@ -660,6 +671,8 @@ export class Sluice {
 
   views(options) { return this.json('GET', '/views', options) }
   rebuild(name, options) { return this.json('POST', `/views/${encodeURIComponent(name)}/rebuild`, options) }
+  // { id, scopes, encrypted, append, publish, log }: what this client may do, and in whose name
+  whoami(options) { return this.json('GET', '/whoami', options) }
   status(options) { return this.json('GET', '/status', options) }
 }
 

@@ -197,7 +197,7 @@ test('every operation has an example', () => {
 test('every query parameter of openapi.yaml is known to the program', async (t) => {
   const server = await serve(t)
   const first = (await server.get('/log?limit=1')).messages[0]
-  const values = { author: first.value.author, source: first.value.author, dest: first.key, root: first.key, from: first.value.author, participating: first.value.author, followed: first.value.author, as: first.value.author, live: 'false', reverse: 'false', values: 'false', count: 'false', old: 'true', private: 'false', stale: 'ok', by: 'latest', type: 'post', channel: 'garden', rel: 'vote', after: '0', q: 'garden', order: 'rank', unbox: 'A'.repeat(43) + '=', ids: 'uri', format: 'atom' }
+  const values = { author: first.value.author, source: first.value.author, dest: first.key, root: first.key, from: first.value.author, participating: first.value.author, followed: first.value.author, as: first.value.author, live: 'false', reverse: 'false', values: 'false', count: 'false', old: 'true', private: 'false', stale: 'ok', by: 'latest', type: 'post', channel: 'garden', rel: 'vote', after: '0', q: 'garden', order: 'rank', unbox: 'A'.repeat(43) + '=', id: first.value.author, ids: 'uri', format: 'atom' }
   // a private blob without anything in it, boxed with a key of zeros: any of its parameters can be given
   const blob = (await server.request('/blobs', { method: 'POST', body: Buffer.from(EMPTY_BOX, 'hex') })).json.id
   const paths = { '{seq}': '0', '{sequence}': '1', '{name}': 'types', '{list}': 'friends' }

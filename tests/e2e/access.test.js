@@ -32,7 +32,7 @@ const place = (pattern) => ({
   '{name}': pattern.startsWith('/channels') ? channel : 'types', '{file}': 'main.js'
 })
 // a route that cannot do without a parameter
-const needed = { '/graph': '?from=' + encodeURIComponent(first.value.author), '/search': '?q=the' }
+const needed = { '/graph': '?from=' + encodeURIComponent(first.value.author), '/search': '?q=the', '/about': '?id=' + encodeURIComponent(first.value.author) }
 const more = (target, query) => target + (target.includes('?') ? '&' : '?') + query
 const routes = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n')
   .map((line) => /^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (\w+)\)$/.exec(line)).filter(Boolean)
@@ -318,6 +318,39 @@ test('a browser sends its token with a WebSocket as a protocol', async (t) => {
   assert.strictEqual((await server.request('/log', { headers: { 'Sec-WebSocket-Protocol': 'bearer.' + ALL } })).status, 401)
   await server.stop()
   noToken(said(server), 'the server')
+})
+
+// ---- who is it
+
+test('whoami: what the client may do, and nothing of the log or its owner to somebody without a scope', async (t) => {
+  const secret = path.join(folder(t), 'secret')
+  const keys = ssbKeys.generate()
+  fs.writeFileSync(secret, JSON.stringify(keys), { mode: 0o600 })
+  const log = { followed: false, accept: 'ssb' }
+  const nobody = { id: null, scopes: [], encrypted: false, append: false, publish: false, log: null }
+  const local = { id: null, scopes: ['read', 'append'], encrypted: true, append: true, publish: false, log }
+
+  const server = await started(t, '--token-file', tokenFile(t), '--secret', secret, '--publish', '--sole-signer')
+  const whoami = async (token) => {
+    const res = await server.request('/whoami', { headers: bearer(token) })
+    assert.strictEqual(res.headers['cache-control'], 'no-store')
+    return res.json
+  }
+  assert.deepStrictEqual(await whoami(undefined), nobody)
+  assert.deepStrictEqual(await whoami('no-such-token-at-all'), nobody)
+  assert.deepStrictEqual(await whoami(ALL), local)
+  assert.deepStrictEqual(await whoami(READER), { ...local, scopes: ['read'], append: false })
+  assert.deepStrictEqual(await whoami(WRITER), { ...local, scopes: ['append'], encrypted: false })
+  assert.deepStrictEqual(await whoami(PUBLISHER), { ...local, id: keys.id, scopes: ['read', 'private', 'publish'], append: false, publish: true })
+  const uri = (await server.get('/whoami?ids=uri', bearer(PUBLISHER))).id
+  assert.strictEqual(uri, 'ssb:feed/classic/' + keys.id.slice(1, 45).replace(/\+/g, '-').replace(/\//g, '_'))
+
+  assert.deepStrictEqual(await (await started(t, '--accept', 'any')).get('/whoami'), { ...local, log: { followed: false, accept: 'any' } })
+  assert.deepStrictEqual(await (await started(t, '--public', '--secret', secret, '--token-file', tokenFile(t))).get('/whoami'), { ...nobody, scopes: ['read'], log })
+  const dir = importLines(t, lines.slice(0, 5))
+  const following = await Server.start(t, ['--follow', path.join(dir, 'log.offset'), '--views', folder(t), '--token-file', tokenFile(t)])
+  assert.deepStrictEqual(await following.get('/whoami', bearer(ALL)), { ...local, append: false, log: { followed: true, accept: 'ssb' } })
+  assert.deepStrictEqual(await following.get('/whoami', bearer(PUBLISHER)), { ...local, scopes: ['read', 'private', 'publish'], append: false, log: { followed: true, accept: 'ssb' } })
 })
 
 // ---- what answers carry

@@ -50,6 +50,43 @@ function isProblem(res, status, type) {
   assert.strictEqual(res.headers['cache-control'], 'no-store')
 }
 
+const policy = (res) => res.headers['cross-origin-resource-policy']
+
+test('pictures may be shown by pages of the own origin, and of those that are allowed', async (t) => {
+  const { server, dir } = await following(t, '--allow-origin', 'https://app.example')
+  const id = put(dir, PNG)
+  const ask = (headers) => server.request(target(id), { headers })
+  for (const referer of ['https://app.example/', 'https://app.example', 'https://app.example/a/page?q=1']) {
+    for (const more of [{}, { Range: 'bytes=0-9' }, { 'If-None-Match': `"${id}"` }]) {
+      const res = await ask({ Referer: referer, ...more })
+      assert.ok(res.status < 400, referer)
+      assert.strictEqual(policy(res), 'cross-origin', `${referer} ${res.status}`)
+      assert.match(String(res.headers.vary), /Referer/)
+    }
+  }
+  for (const referer of [undefined, '', 'https://evil.example/', 'https://evil.example/https://app.example/', 'https://app.example.evil.example/', 'https://app.example@evil.example/', 'http://app.example/', 'https://app.example:444/', 'app.example', '://', server.url + '/']) {
+    const res = await ask(referer === undefined ? {} : { Referer: referer })
+    assert.strictEqual(res.status, 200)
+    assert.strictEqual(policy(res), 'same-origin', String(referer))
+    assert.match(String(res.headers.vary), /Referer/, 'the answer to one page is not the answer to another')
+  }
+  // one that says where it comes from is read like anything else
+  const read = await ask({ Origin: 'https://app.example' })
+  assert.strictEqual(read.headers['access-control-allow-origin'], 'https://app.example')
+  // and nothing but blobs
+  for (const path of ['/log', '/', '/web/main.js']) assert.strictEqual(policy(await server.request(path, { headers: { Referer: 'https://app.example/' } })), 'same-origin', path)
+})
+
+test('without --allow-origin a Referer changes nothing', async (t) => {
+  const { server, dir } = await following(t)
+  const id = put(dir, PNG)
+  const plain = await server.request(target(id))
+  const with_ = await server.request(target(id), { headers: { Referer: 'https://app.example/' } })
+  assert.strictEqual(policy(with_), 'same-origin')
+  for (const res of [plain, with_]) delete res.headers.date
+  assert.deepStrictEqual(with_.headers, plain.headers)
+})
+
 // ---- reading
 
 test('a blob is found beside the followed log, with a tag, for ever', async (t) => {

@@ -159,8 +159,19 @@ test('fields-max: header fields, cookies and parameters are counted together', a
 test('parameters-max: that many are looked at, one more is refused unread', async (t) => {
   const server = await started(t)
   const ask = (n) => server.request('/log?' + Array.from({ length: n }, (_, i) => `p${i}=1`).join('&'))
-  isProblem(await ask(24), 400, /bad-parameter/)
-  isProblem(await ask(25), 400, /bad-request/)
+  isProblem(await ask(64), 400, /bad-parameter/)
+  isProblem(await ask(65), 400, /bad-request/)
+})
+
+test('about-ids: that many are answered in one request, one more is refused', async (t) => {
+  const server = await started(t)
+  const id = (i) => '@' + Buffer.alloc(32, i + 1).toString('base64') + '.ed25519'
+  const ask = (n) => server.request('/about?' + Array.from({ length: n }, (_, i) => 'id=' + encodeURIComponent(id(i))).join('&'))
+  const most = (await server.get('/limits')).limits.find(({ name }) => name === 'about-ids').value
+  const fits = await ask(most)
+  assert.strictEqual(fits.status, 200, fits.text)
+  assert.deepStrictEqual(fits.json.abouts.map((one) => one.id), Array.from({ length: most }, (_, i) => id(i)))
+  isProblem(await ask(most + 1), 400, /bad-parameter/)
 })
 
 test('message-max: a message at the limit is taken, one past it is 422', async (t) => {

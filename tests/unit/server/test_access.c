@@ -86,6 +86,47 @@ static const char *scoped(const char *authorization, unsigned needs)
     return grant.problem != NULL ? grant.problem : "none";
 }
 
+/* What an <img> of that page gets. */
+static bool embeds(const char *origin, const char *referer)
+{
+    const struct access_request request = { .host = field("localhost"),
+                                            .origin = field(origin),
+                                            .referer = field(referer),
+                                            .needs = API_SCOPE_READ,
+                                            .loopback = true };
+    struct access_grant grant;
+    access_check(access_now, &request, &grant);
+    return grant.may_embed;
+}
+
+Test(access, pictures_are_for_pages_on_the_list)
+{
+    static char listed[] = "https://app.example/";
+    config.allow_origin[config.allow_origin_count++] = listed;
+    open_access();
+    cr_expect(embeds(NULL, "https://app.example"));
+    cr_expect(embeds(NULL, "https://APP.example/page"));
+    cr_expect(embeds(NULL, "https://app.example?x"));
+    cr_expect(embeds(NULL, "https://app.example#x"));
+    static const char *const others[] = { "",
+                                          "https:",
+                                          "://",
+                                          "https://",
+                                          "https://app.example.evil",
+                                          "http://app.example/",
+                                          "https://a@app.example/",
+                                          "x",
+                                          "https://localhost/https://app.example/" };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        cr_expect_not(embeds(NULL, others[i]), "%s", others[i]);
+    cr_expect_not(embeds(NULL, NULL));
+    cr_expect_not(embeds("https://evil.example", "https://app.example/"), "what is refused shows nothing");
+    write_tokens(TOKEN "\n", 0600);
+    access_free(access_now);
+    open_access();
+    cr_expect_not(embeds(NULL, "https://app.example/"), "no picture without a token");
+}
+
 Test(access, names_of_ours)
 {
     static const char *const ours[] = { "localhost",    "localhost:1",     "LOCALHOST:99", "localhost.",
