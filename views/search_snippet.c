@@ -61,16 +61,16 @@ static void marks_find(const struct filter *filter, struct slice place, struct m
 {
     struct words words;
     struct word word;
-    size_t begins[LEADS], lead = 0;
+    size_t starts[LEADS], lead = 0;
     ret_marks->count = 0;
     words_open(place, true, &words);
     for (size_t n = 0; n < WORDS_MAX && ret_marks->count < MARKS_MAX && words_next(&words, &word); n++) {
-        begins[n % LEADS] = word.begin;
-        while (begins[lead % LEADS] + BEFORE_BYTES < word.begin)
+        starts[n % LEADS] = word.begin;
+        while (starts[lead % LEADS] + BEFORE_BYTES < word.begin)
             lead++;
         uint32_t terms = word_terms(filter, &word);
         if (terms == 0) continue;
-        ret_marks->marks[ret_marks->count++] = (struct mark){ word.begin, word.end, begins[lead % LEADS], terms };
+        ret_marks->marks[ret_marks->count++] = (struct mark){ word.begin, word.end, starts[lead % LEADS], terms };
     }
 }
 
