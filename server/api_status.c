@@ -28,8 +28,9 @@ static void status_put_views(const struct flume_status *status, struct buf *out)
 {
     (void)buf_puts(out, ",\"views\":{");
     for (size_t i = 0; i < status->view_count; i++)
-        (void)buf_printf(out, "%s\"%s\":{\"since\":%lld,\"ready\":%s}", i > 0 ? "," : "", status->views[i].name,
-                         (long long)status->views[i].since, status->views[i].ready ? "true" : "false");
+        (void)buf_printf(out, "%s\"%s\":{\"since\":%lld,\"ready\":%s,\"resting\":%s}", i > 0 ? "," : "",
+                         status->views[i].name, (long long)status->views[i].since,
+                         status->views[i].ready ? "true" : "false", status->views[i].resting ? "true" : "false");
     (void)buf_puts(out, "}");
 }
 
@@ -76,7 +77,7 @@ static void status_missing(const struct flume_status *status, struct buf *out)
 {
     for (size_t i = 0; i < status->view_count; i++) {
         const struct flume_view_status *view = &status->views[i];
-        if (view->ready) continue;
+        if (view->ready || view->resting) continue;
         int64_t percent = view->total > 0 ? view->done * 100 / view->total : 0;
         (void)buf_printf(out, "%s%s (%lld%%)", out->len > 0 ? ", " : "", view->name, (long long)percent);
     }

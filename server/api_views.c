@@ -5,9 +5,10 @@
 
 static void views_put(struct buf *out, const struct flume_view_status *view)
 {
-    (void)buf_printf(out, "{\"name\":\"%s\",\"version\":%u,\"since\":%lld,\"ready\":%s,\"done\":%lld,\"total\":%lld",
-                     view->name, view->version, (long long)view->since, view->ready ? "true" : "false",
-                     (long long)view->done, (long long)view->total);
+    (void)buf_printf(out, "{\"name\":\"%s\",\"version\":%u,\"since\":%lld,\"ready\":%s,\"resting\":%s", view->name,
+                     view->version, (long long)view->since, view->ready ? "true" : "false",
+                     view->resting ? "true" : "false");
+    (void)buf_printf(out, ",\"done\":%lld,\"total\":%lld", (long long)view->done, (long long)view->total);
     if (view->eta < 0)
         (void)buf_puts(out, ",\"eta\":null");
     else

@@ -305,7 +305,7 @@ static bool tell_views(const struct serve *serve, bool say)
     bool all = true;
     for (size_t i = 0; i < status.view_count; i++) {
         const struct flume_view_status *view = &status.views[i];
-        if (view->ready) continue;
+        if (view->ready || view->resting) continue;
         all = false;
         if (!say) continue;
         diag_info("view_behind", "view=%s percent=%.0f eta_s=%.0f", view->name,

@@ -15,8 +15,10 @@ static int sub_open_rows(struct live_sub *sub, struct server *server, struct fil
     params->live = true;
     params->near_since = sub->head; /* membership is that of the moment when it was subscribed */
     int err = rows_log_open_params(server, params, &sub->rows);
-    if (err == OK) sub->rows->uri_ids = params->uri_ids;
-    return err;
+    if (err != OK) return err;
+    sub->rows->uri_ids = params->uri_ids;
+    rows_watch(sub->rows);
+    return OK;
 }
 
 int live_sub_new(struct server *server, struct filter_params *params, bool public_only, struct live_sub **ret_sub)

@@ -143,7 +143,8 @@ static bool owner_yields(void *ctx)
 {
     const struct owner *owner = ctx;
     struct flume *flume = owner->base->flume;
-    return log_durable(flume_log(flume)) - flume_since(flume, VIEWS_ALL) > OWNER_YIELDS && flume_failure(flume) == OK;
+    return log_durable(flume_log(flume)) - flume_since(flume, VIEWS_ALL & ~flume_resting(flume)) > OWNER_YIELDS &&
+           flume_failure(flume) == OK;
 }
 
 static int owner_open_flume(struct owner *owner)

@@ -29,7 +29,15 @@ int rows_next(struct rows *rows, struct buf *out)
 
 void rows_free(struct rows *rows)
 {
-    if (rows != NULL) rows->ops->free(rows);
+    if (rows == NULL) return;
+    if (rows->watched) flume_watch(rows->server->flume, rows->views, false);
+    rows->ops->free(rows);
+}
+
+void rows_watch(struct rows *rows)
+{
+    rows->watched = rows->views != 0;
+    if (rows->watched) flume_watch(rows->server->flume, rows->views, true);
 }
 
 /* ---- frames ---- */
@@ -235,6 +243,7 @@ int api_reply_rows(struct api_request *req, struct api_reply *reply, struct rows
         reply->content_type = format == API_SSE ? "text/event-stream" : "application/x-ndjson";
         reply->stream = rows;
         rows->uri_ids = reply->uri_ids;
+        if (rows->live) rows_watch(rows);
         return API_DONE;
     }
     int err = page_collect(req, reply, rows);

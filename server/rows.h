@@ -24,6 +24,7 @@ struct rows {
     int64_t limit;      /* rows still to be given; -1 = no limit */
     bool live;          /* more may come after the last one */
     bool ended;
+    bool watched;   /* rows_watch */
     bool uri_ids;   /* rows_next gives ssb: URIs in place of ids (ids.h) */
     uint32_t views; /* that the rows are made from */
     int64_t since;  /* what the answer knows: set when the rows are opened */
@@ -33,6 +34,9 @@ struct rows {
 /* rows->ops->next under rows->limit: the one that everybody calls. */
 int rows_next(struct rows *rows, struct buf *out);
 void rows_free(struct rows *rows); /* NULL is fine */
+
+/* Until they are freed somebody reads these rows as they come: views that may fall behind do not (flume_watch). */
+void rows_watch(struct rows *rows);
 
 /* rows_next with the frame of a stream around the row: a line of NDJSON, or an event of SSE with rows->cursor as its id. */
 int rows_next_framed(struct rows *rows, enum api_format format, struct buf *out);

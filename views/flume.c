@@ -76,6 +76,7 @@ static int64_t flume_next_ms(struct flume *flume, int64_t now_ms)
     next = earlier(next, flume->waiters.next_deadline);
     if (flume->view_failure.err != OK) next = earlier(next, flume->retry_ms);
     (void)pthread_mutex_unlock(&flume->lock);
+    next = earlier(next, flume->late.next_ms);
     if (flume->follow_path != NULL) next = earlier(next, now_ms + flume->options.poll_ms);
     return next;
 }
@@ -244,6 +245,7 @@ int flume_open(const struct flume_options *options, struct flume **ret_flume)
     atomic_store(&flume->log, log);
     flume->told_head = log_durable(log);
     flume->pending_from = log_since(log);
+    late_open(flume);
     err = kv_open(flume->views_dir, true, &wiped, &flume->kv);
     if (err == OK) err = flume_load_views(flume, wiped);
     if (err != OK) goto out;

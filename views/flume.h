@@ -20,6 +20,14 @@ enum flume_event {
 };
 typedef void flume_event_fn(void *ctx, enum flume_event event);
 
+/* How far the views that are `late` (view.h) may fall behind while the log grows; 0 = as it comes. A reader who waits for them, or follows
+ * them (flume_watch), makes them catch up at once. */
+struct flume_late_limits {
+    unsigned pause_ms; /* the log has not grown for so long: they catch up; 50 */
+    unsigned ms;       /* the longest that they rest; 2000 */
+    int64_t bytes;     /* of log that they miss at most; 64 MiB */
+};
+
 struct flume_options {
     /* Opens the log; called again when a followed log was replaced. */
     int (*open_log)(void *ctx, struct log **ret_log);
@@ -40,6 +48,7 @@ struct flume_options {
     unsigned poll_ms;        /* how often a followed file is looked at without an event; 0 = 500 */
     uint64_t gather_max;     /* records gathered at once in a long build; 0 = as memory allows */
     size_t append_queue_max; /* bytes of records waiting for the indexer, 0 = 64 MiB; over it ERR_QUEUE */
+    struct flume_late_limits late;
 };
 
 /* Opens log and views and starts the indexer; views that are behind are built while everything else works. */
@@ -96,6 +105,12 @@ int flume_wait(struct flume *flume, uint32_t mask, int64_t seq, int64_t deadline
 bool flume_wait_cancel(struct flume *flume, uint64_t ticket);
 int64_t flume_now_ms(void); /* CLOCK_MONOTONIC */
 
+/* Somebody begins or ceases to follow what the views of `mask` say: late ones among them do not rest meanwhile. */
+void flume_watch(struct flume *flume, uint32_t mask, bool begins);
+
+/* The late views that are left behind at this moment because the log grows. */
+uint32_t flume_resting(const struct flume *flume);
+
 /* ---- appending ------------------------------------------------------------------------------------------------ */
 
 struct flume_append;
@@ -148,6 +163,7 @@ struct flume_view_status {
     uint32_t version;
     int64_t since;
     bool ready;    /* at the head (of the moment) */
+    bool resting;  /* not ready, because it is late and the log grows: whoever waits for it has it at once */
     int64_t done;  /* bytes of log that are indexed */
     int64_t total; /* bytes of log */
     double eta;    /* seconds until it is ready at the present rate; 0 when ready, -1 = not known yet */

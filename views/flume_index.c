@@ -255,7 +255,7 @@ static int index_slice(struct flume *flume, int64_t from, int64_t bound, int64_t
 {
     bool slots[VIEWS_MAX] = { false };
     for (size_t i = 0; i < flume->slot_count; i++)
-        slots[i] = flume->slots[i].state.since == from && !build_takes(flume, i);
+        slots[i] = flume->slots[i].state.since == from && !build_takes(flume, i) && !late_slot_rests(flume, i);
     int err = slice_gather(flume, slots, from, bound, &result->log_is_bad);
     if (err != OK) return err;
     bool far = flume->slice->reached != bound && build_possible(flume);
@@ -278,7 +278,7 @@ static int64_t group_next(const struct flume *flume, int64_t above, int64_t head
     int64_t next = head;
     for (size_t i = 0; i < flume->slot_count; i++) {
         int64_t since = flume->slots[i].state.since;
-        if (since > above && since < next) next = since;
+        if (since > above && since < next && !late_slot_rests(flume, i)) next = since;
     }
     return next;
 }
@@ -289,7 +289,7 @@ static bool groups_behind(const struct flume *flume, int64_t head, int64_t *ret_
     int64_t high = INT64_MIN, low = head;
     for (size_t i = 0; i < flume->slot_count; i++) {
         int64_t since = flume->slots[i].state.since;
-        if (since >= head || build_holds(flume, i)) continue;
+        if (since >= head || build_holds(flume, i) || late_slot_rests(flume, i)) continue;
         if (since > high) high = since;
         if (since < low) low = since;
     }
@@ -332,8 +332,10 @@ bool index_step(struct flume *flume)
     int64_t head = log_durable(atomic_load(&flume->log)), high, low;
     struct slice_result result = { 0 };
     int err = OK, built = 0;
+    flume->late.next_ms = FLUME_NEVER;
     if (!index_may_work(flume) || index_yields(flume)) return false;
     if (flume->build != NULL && !build_fits(flume)) build_cancel(flume);
+    late_look(flume, head);
     bool behind = groups_behind(flume, head, &high, &low);
     if (behind) err = index_slices(flume, head, high, low, &result);
     if (err == OK && flume->build != NULL) built = index_build(flume, &result.log_is_bad);

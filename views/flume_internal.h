@@ -34,6 +34,7 @@ struct flume_waiters {
     struct flume_waiter *items; /* sorted by seq, then ticket */
     size_t count, cap;
     struct flume_waiter told[FLUME_WAITERS_TOLD]; /* the indexer's: those that are being called */
+    size_t late;                                  /* of them wait for a view that is late */
     uint64_t last_ticket;
     int64_t next_deadline; /* not later than the earliest one */
 };
@@ -129,6 +130,19 @@ bool build_fits(const struct flume *flume); /* false: the log was replaced */
 void build_part_done(struct flume *flume);  /* it is written; after the last one the build is over */
 void build_cancel(struct flume *flume);     /* stops it, forgets what was not written; none is fine */
 
+/* ---- views that are late (flume_late.c) ---------------------------------------------------------------------------- */
+
+/* They rest while the log grows, and catch up in one go: what they write costs less the more of it there is, and appends have the processors
+ * meanwhile. */
+struct flume_late {
+    bool rests;
+    int64_t head;     /* of the log when it was last looked at */
+    int64_t moved_ms; /* when it was seen to move */
+    int64_t from_ms;  /* since when they rest */
+    int64_t goal;     /* up to which they catch up, before they may rest again */
+    int64_t next_ms;  /* when to look again; FLUME_NEVER = they do not rest */
+};
+
 /* ---- the core ------------------------------------------------------------------------------------------------- */
 
 struct flume {
@@ -167,6 +181,10 @@ struct flume {
     struct flume_build *build;  /* NULL = none */
     bool build_refused;         /* there are no threads to be had */
     size_t build_slot;          /* of the part that is being written: the next view */
+    uint32_t late_mask;         /* the same for the life of the flume */
+    struct flume_late late;
+    atomic_bool late_rests; /* because the log grows */
+    atomic_size_t late_watchers;
 
     /* appending */
     struct flume_append *parked; /* jobs that wait for the views of the chain rule */
@@ -221,6 +239,11 @@ int64_t append_next_ms(const struct flume *flume); /* the next time it has somet
 /* flume_wait.c */
 void waiters_tell(struct flume *flume, int64_t now_ms);
 void waiters_fail(struct flume *flume, int err); /* all of them */
+
+/* flume_late.c */
+void late_open(struct flume *flume);               /* before there are other threads */
+void late_look(struct flume *flume, int64_t head); /* at the beginning of a step: decides for it */
+bool late_slot_rests(const struct flume *flume, size_t slot);
 
 /* flume_follow.c */
 void follow_start(struct flume *flume);

@@ -38,7 +38,7 @@ static double rate_eta(const struct flume_rate *rate, int64_t since, int64_t tot
 }
 
 /* Under lock. */
-static void status_of_view(struct flume_slot *slot, const struct flume_status *status, int64_t now_ms,
+static void status_of_view(struct flume_slot *slot, uint32_t resting, const struct flume_status *status, int64_t now_ms,
                            struct flume_view_status *ret_view)
 {
     int64_t since = atomic_load(&slot->since);
@@ -48,6 +48,7 @@ static void status_of_view(struct flume_slot *slot, const struct flume_status *s
         .version = slot->view.ops->version,
         .since = since,
         .ready = ready,
+        .resting = !ready && (resting >> slot->bit & 1) != 0,
         .done = ready                   ? status->bytes
                 : since < 0             ? 0
                 : since < status->bytes ? since
@@ -62,6 +63,7 @@ void flume_status(struct flume *flume, struct flume_status *ret_status)
 {
     struct log *log = atomic_load(&flume->log);
     int64_t durable = flume_head(flume), now = flume_now_ms(), farthest = INT64_MIN;
+    uint32_t resting = flume_resting(flume);
     struct flume_status status = {
         .head = log_since(log),
         .durable = durable,
@@ -76,7 +78,7 @@ void flume_status(struct flume *flume, struct flume_status *ret_status)
     status.waiting = flume->waiters.count;
     for (size_t i = 0; i < flume->slot_count; i++) {
         struct flume_slot *slot = &flume->slots[i];
-        status_of_view(slot, &status, now, &status.views[i]);
+        status_of_view(slot, resting, &status, now, &status.views[i]);
         if (status.views[i].since <= farthest) continue;
         farthest = status.views[i].since;
         status.count = (int64_t)atomic_load(&slot->records);

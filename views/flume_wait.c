@@ -51,7 +51,7 @@ static size_t waiters_place(const struct flume_waiters *waiters, int64_t seq)
     return low;
 }
 
-static int waiters_add(struct flume_waiters *waiters, struct flume_waiter *waiter)
+static int waiters_add(struct flume_waiters *waiters, struct flume_waiter *waiter, bool late)
 {
     int err = waiters_reserve(waiters);
     if (err != OK) return err;
@@ -60,6 +60,7 @@ static int waiters_add(struct flume_waiters *waiters, struct flume_waiter *waite
     memmove(&waiters->items[at + 1], &waiters->items[at], (waiters->count - at) * sizeof *waiters->items);
     waiters->items[at] = *waiter;
     waiters->count++;
+    if (late) waiters->late++;
     return OK;
 }
 
@@ -67,7 +68,7 @@ int flume_wait(struct flume *flume, uint32_t mask, int64_t seq, int64_t deadline
                uint64_t *ret_ticket)
 {
     struct flume_waiter waiter = { .seq = seq, .mask = mask, .deadline_ms = deadline_ms, .fn = fn, .ctx = ctx };
-    bool wake = false;
+    bool wake = false, late = (mask & flume->late_mask) != 0;
     if (flume_since(flume, mask) >= seq) return 1;
     (void)pthread_mutex_lock(&flume->lock);
     struct flume_waiters *waiters = &flume->waiters;
@@ -80,7 +81,8 @@ int flume_wait(struct flume *flume, uint32_t mask, int64_t seq, int64_t deadline
     else if (flume->view_failure.err != OK)
         err = err_set(flume->view_failure.err, "%s", flume->view_failure.text);
     else
-        err = waiters_add(waiters, &waiter);
+        err = waiters_add(waiters, &waiter, late);
+    wake = err == OK && late; /* they may rest */
     if (err == OK && deadline_ms < waiters->next_deadline) {
         waiters->next_deadline = deadline_ms;
         wake = true;
@@ -102,6 +104,7 @@ bool flume_wait_cancel(struct flume *flume, uint64_t ticket)
     bool found = at < waiters->count;
     if (found) {
         waiters->count--;
+        if ((waiters->items[at].mask & flume->late_mask) != 0) waiters->late--;
         memmove(&waiters->items[at], &waiters->items[at + 1], (waiters->count - at) * sizeof *waiters->items);
     }
     (void)pthread_mutex_unlock(&flume->lock);
@@ -142,6 +145,7 @@ static size_t waiters_take(struct flume *flume, int64_t now_ms, int err)
             waiters->items[kept++] = waiter;
         } else {
             waiters->told[told++] = waiter;
+            if ((waiter.mask & flume->late_mask) != 0) waiters->late--;
         }
     }
     bool seen_all = i == waiters->count;

@@ -100,7 +100,8 @@ struct view_ops {
     uint32_t version;           /* raise it when what is stored changes: the core empties the view and rebuilds it */
     const struct field *fields; /* ended by a NULL name; NULL = none */
     const struct view_table *tables; /* ended by a NULL name; NULL = none. On disk "VIEW.NAME" */
-    bool late; /* costs much to build: when it is far behind, views that are as far are built before it */
+    bool
+        late; /* costs much: it is built after the others, and may fall behind while the log grows (flume_late_limits) */
 
     /* A value of a field without parse, which says several things: adds all of them to the filter, or none. ERR_ARG, ERR_REF. */
     int (*set)(const char *text, size_t len, struct filter *filter);

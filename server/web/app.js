@@ -120,7 +120,7 @@ let watching = null
 
 function progressTake(answer) {
   const { views } = answer
-  const behind = views.filter((view) => !view.ready)
+  const behind = views.filter((view) => !view.ready && !view.resting)
   const sum = (field) => views.reduce((all, view) => all + view[field], 0)
   Object.assign(progress, {
     views, log: answer.log, ready: behind.length === 0, share: sum('total') > 0 ? Math.min(1, sum('done') / sum('total')) : 1,

@@ -126,8 +126,13 @@ static const struct view_ops newer_ops = {
     .name = "second", .version = 2, .tables = kit_tables, .gather = first_gather, .write = second_write
 };
 
+static const struct view_ops late_ops = {
+    .name = "second", .version = 1, .tables = kit_tables, .late = true, .gather = first_gather, .write = second_write
+};
+
 const struct view_ops *const kit_views[] = { &first_ops, &second_ops, NULL };
 const struct view_ops *const kit_views_newer[] = { &first_ops, &newer_ops, NULL };
+const struct view_ops *const kit_views_late[] = { &first_ops, &late_ops, NULL };
 
 void kit_apply_fails(int err)
 {

@@ -14,6 +14,7 @@
 /* Each keeps a table seq -> text of the record, so that what was applied, and how often, shows. */
 extern const struct view_ops *const kit_views[];       /* "first" and "second" */
 extern const struct view_ops *const kit_views_newer[]; /* "first" as it was, "second" with a higher version */
+extern const struct view_ops *const kit_views_late[];  /* "first" as it was, "second" may fall behind */
 
 void kit_apply_fails(int err);     /* of "second": the code, OK = it works */
 void kit_apply_waits(unsigned us); /* of "second", each time it writes */

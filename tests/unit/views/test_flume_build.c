@@ -27,19 +27,33 @@ struct play {
     cr_assert(condition, "SLUICE_TEST_SEED=%llu: " #condition " (%s)", (unsigned long long)(play)->dice.seed, \
               err_detail(OK))
 
-/* `gap` as fake_disk_spread; the log is written, the views are not built. */
-static void play_open(struct play *play, int64_t gap)
+static void play_write(struct play *play, size_t i)
+{
+    play->corpus.records[i].seq = fake_disk_write(play->disk, play->corpus.texts[i]);
+}
+
+/* `gap` as fake_disk_spread; the first `count` records are written, the views are not built. */
+static void play_open_part(struct play *play, int64_t gap, size_t count, bool falls_behind)
 {
     *play = (struct play){ .dice = dice_make(), .disk = fake_disk_make(true), .dir = scratch_make() };
     corpus_make(&play->dice, RECORDS, &play->corpus);
     fake_disk_spread(play->disk, gap);
-    for (size_t i = 0; i < RECORDS; i++)
-        play->corpus.records[i].seq = fake_disk_write(play->disk, play->corpus.texts[i]);
+    for (size_t i = 0; i < count; i++)
+        play_write(play, i);
     play->options = kit_options(play->disk, play->dir, NULL);
     play->options.views = NULL;
     play->options.follow_path = play->dir;
     play->options.gather_max = 500 + dice_roll(&play->dice, 5000);
+    if (falls_behind)
+        play->options.late = (struct flume_late_limits){ 1 + (unsigned)dice_roll(&play->dice, 5),
+                                                         1 + (unsigned)dice_roll(&play->dice, 50),
+                                                         1 + (int64_t)dice_roll(&play->dice, 1 << 20) };
     play->flume = kit_open(&play->options);
+}
+
+static void play_open(struct play *play, int64_t gap)
+{
+    play_open_part(play, gap, RECORDS, false);
 }
 
 static void play_close(struct play *play)
@@ -173,6 +187,23 @@ Test(flume_build, runs_end_amid_the_records)
 Test(flume_build, every_few_records_have_a_group_of_runs_of_their_own)
 {
     play_build(INT64_C(1) << 24);
+}
+
+/* Views that rest while others go on, and catch up in leaps that end where chance has it. */
+Test(flume_build, views_that_fall_behind_give_what_one_batch_gives)
+{
+    struct play play;
+    size_t at = RECORDS / 20;
+    play_open_part(&play, 1000, at, true);
+    while (at < RECORDS) {
+        for (size_t n = 1 + dice_roll(&play.dice, 200); n > 0 && at < RECORDS; n--)
+            play_write(&play, at++);
+        uint32_t wanted = dice_roll(&play.dice, 8) == 0 ? VIEW_MASK(search) : VIEW_MASK(types);
+        PLAY_ASSERT(&play, kit_wait_head(play.flume, wanted) == OK);
+    }
+    play_settle(&play);
+    check_views(&play);
+    play_close(&play);
 }
 
 Test(flume_build, a_rebuild_that_is_asked_for_again_and_again_ends_well)
