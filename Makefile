@@ -1,7 +1,7 @@
 # Sluice: HTTP and WebSocket beside an SSB log. `make help` lists the targets.
 
 # ---- what must be installed: the only list ---------------------------------------------------------------------
-PACKAGES_BUILD = gcc libc6-dev pkg-config libmicrohttpd-dev libwebsockets-dev libjansson-dev libsodium-dev liblmdb-dev libutf8proc-dev libjs-markdown-it
+PACKAGES_BUILD = gcc libc6-dev pkg-config libmicrohttpd-dev libwebsockets-dev libjansson-dev libsodium-dev liblmdb-dev libutf8proc-dev libjs-markdown-it golang-github-kyokomi-emoji-dev
 PACKAGES_RUN   = curl
 PACKAGES_TEST  = libcriterion-dev ca-certificates procps chromium $(PACKAGES_RUN) $(PACKAGES_NODE)
 PACKAGES_CHECK = clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck universal-ctags gcovr valgrind
@@ -80,7 +80,12 @@ $(B)/obj/%.o: %.c
 $(B)/obj/%.o: %.S
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(SLUICE_CFLAGS) -c $< -o $@
-$(B)/obj/server/embed.o: $(wildcard server/web/*) api-spec/openapi.yaml api-spec/asyncapi.yaml api-spec/client/sluice.js
+$(B)/obj/server/embed.o: $(wildcard server/web/*) api-spec/openapi.yaml api-spec/asyncapi.yaml api-spec/client/sluice.js $(OUT)/web/emoji.js
+$(B)/obj/server/embed.o: SLUICE_CFLAGS += -Wa,-I$(OUT)
+EMOJI_NAMES = /usr/share/gocode/src/github.com/kyokomi/emoji/v2/emoji_codemap.go
+$(OUT)/web/emoji.js: server/emoji.sed $(EMOJI_NAMES)
+	@mkdir -p $(@D)
+	@sed -nE -f $^ > $@
 QUIET = $(if $(V),,@echo "  cc $(FLAVOUR) $@";)
 
 $(B)/sluice: $(MAIN_OBJ) $(SERVER_OBJ) $(LIB_OBJ)

@@ -22,6 +22,41 @@ md.normalizeLinkText = (url) => ids.parse(url) ? url : readable(url) // "%19…"
 for (const sigil of '%&') {
   md.linkify.add(sigil, { validate: (text, at) => ID.exec(text.slice(at, at + 64))?.[0].length || 0, normalize: (match) => { match.url = match.raw } })
 }
+// ---- emoji by name
+
+const SHORTCODE = /:([a-z0-9_+-]+)(?=:)/g
+let emoji = null // name -> characters, when it was fetched: few texts need it
+const waiting = [] // text nodes that do
+
+export function emojified(text) {
+  if (!emoji || !text.includes(':')) return text
+  let out = '', from = 0
+  for (let match; (match = SHORTCODE.exec(text));) {
+    if (!Object.hasOwn(emoji, match[1])) continue
+    out += text.slice(from, match.index) + emoji[match[1]]
+    SHORTCODE.lastIndex = from = match.index + match[0].length + 1
+  }
+  return out + text.slice(from)
+}
+
+async function emojiFetch() {
+  try {
+    const { default: names } = await import('/web/emoji.js')
+    emoji = names
+    for (const node of waiting.splice(0)) node.data = emojified(node.data)
+  } catch { /* their names can be read, too */ } finally {
+    waiting.length = 0
+  }
+}
+
+function textNode(text) {
+  const node = document.createTextNode(emojified(text))
+  if (!emoji && text.search(SHORTCODE) >= 0 && waiting.push(node) === 1) emojiFetch()
+  return node
+}
+
+// ---- ids and nicknames
+
 let nicknames = new Map() // of the message that is being read
 md.linkify.add('@', {
   validate(text, at) {
@@ -99,25 +134,25 @@ function opened(token, directed) {
   return h(tag, { dir: !directed && DIRECTED.has(tag) ? 'auto' : undefined, class: align ? 'to-' + align[1] : undefined, start })
 }
 
-function textAdd(parent, text, linked) {
-  if (linked) return parent.append(text)
+function textAdd(parent, text) {
   let from = 0
   for (const match of text.matchAll(HASHTAG)) {
     const at = match.index + match[1].length
     const name = channelName(match[2])
     if (!name) continue
-    parent.append(text.slice(from, at), h('a', { href: to.channel(name), 'data-kind': 'channel' }, '#' + match[2]))
+    parent.append(textNode(text.slice(from, at)), h('a', { href: to.channel(name), 'data-kind': 'channel' }, '#' + match[2]))
     from = at + 1 + match[2].length
   }
-  parent.append(text.slice(from))
+  parent.append(textNode(text.slice(from)))
 }
 
 // What stands in a link that is nothing but an id, so that nobody has to read 52 characters.
 const linkText = (text) => ID.test(text.slice(1)) && ids.kind(text) ? shortId(text) : text
 
+// linked: false, true, or 'auto' for an address that became a link by itself.
 function leafAdd(parent, token, linked) {
   switch (token.type) {
-    case 'text': return linked ? parent.append(linkText(token.content)) : textAdd(parent, token.content, linked)
+    case 'text': return linked === 'auto' ? parent.append(linkText(token.content)) : linked ? parent.append(textNode(linkText(token.content))) : textAdd(parent, token.content)
     case 'softbreak': case 'hardbreak': return parent.append(h('br'))
     case 'code_inline': return parent.append(h('code', null, token.content))
     case 'code_block': case 'fence': return parent.append(h('pre', { tabindex: 0 }, h('code', { dir: 'ltr' }, token.content)))
@@ -135,7 +170,7 @@ function tokensAdd(root, tokens) {
     else if (token.nesting === 1) {
       const made = token.hidden ? null : opened(token, directed)
       if (made) element.append(made)
-      stack.push({ element: made || element, linked: linked || token.type === 'link_open', directed: directed || Boolean(made?.dir) })
+      stack.push({ element: made || element, linked: linked || (token.type === 'link_open' && (token.info || true)), directed: directed || Boolean(made?.dir) })
     } else if (token.nesting === -1) stack.pop()
     else leafAdd(element, token, linked)
   }

@@ -2,9 +2,10 @@
 // The page's markdown beside ssb-markdown's: the same elements around the same words.
 const test = require('node:test')
 const assert = require('node:assert')
-const { launched, open, settled } = require('../support/browser')
+const { clean, launched, open, settled } = require('../support/browser')
 const { Server, folder, sample } = require('../support/sluice')
 const ssbMarkdown = require('ssb-markdown')
+const theirOwn = require('node:module').createRequire(require.resolve('ssb-markdown'))
 
 const FEED = '@J6RUUChpjXqpkJ+8ggm2ErzgaZn2dMnTb53ScgJfyt8=.ed25519'
 const MESSAGE = '%Ge9m8YK/73cOIih+2RG+Sa1RbKhTO5ib44a0ORg/p/Q=.sha256'
@@ -14,7 +15,8 @@ const CASES = [
   'plain', 'two\nlines', 'two  \nlines', 'a\n\nb', '*em* _em_ **strong** __strong__ ~~gone~~ `code`', '# one\n## two\n### three\n#### four', 'one\n===\n\ntwo\n---', '> quoted\n> more\n\nnot', '> a\n\n> b',
   '- a\n- b\n  - c\n\n1. x\n2. y', '7. seven\n8. eight', '- a\n\n- b', '```js\nlet x = 1 < 2\n```', '    indented', '---', '| a | b |\n|---|:-:|\n| 1 | 2 |', '<b>no html</b>', '&amp; &lt; &copy; &#x41;', '"quotes" -- and --- dashes...', '(c) (tm) +-',
   'https://example.org/a?b=c&d=e', 'www.example.org and example.org', 'http://example.org/(brackets)', '<https://example.org>', 'mail@example.org', '[a](https://example.org "title")', '[a][r]\n\n[r]: https://example.org',
-  '#channel and #Another-One, # none', 'in a#word none', '(#bracket)', '#日本語 #ñandú', `${FEED} wrote`, `see ${MESSAGE}`, `[@farid](${FEED}) [this](${MESSAGE}) [file](${BLOB})`, `![a picture](${BLOB})`, '@nobody', 'a\\*b\\_c', 'emoji 🦀 stays', '\\[not a link](x)', '[#channel](#channel)', '***both***', 'a * b * c', '1 < 2 > 1'
+  '#channel and #Another-One, # none', 'in a#word none', '(#bracket)', '#日本語 #ñandú', `${FEED} wrote`, `see ${MESSAGE}`, `[@farid](${FEED}) [this](${MESSAGE}) [file](${BLOB})`, `![a picture](${BLOB})`, '@nobody', 'a\\*b\\_c', 'emoji 🦀 stays', 'a :smile: and :+1::heart:, :no_such_thing: at 10:30:45', '[:tada: a link](https://example.org)', '`:smile:`', 'https://example.org/:smile:/x', '# :rocket:', '**:frog:** :eight: :', ':a:b:smile::x',
+  '\\[not a link](x)', '[#channel](#channel)', '***both***', 'a * b * c', '1 < 2 > 1'
 ]
 
 // Tags, where links lead, and words; headings and what stands around a table or picture are each one's own business.
@@ -31,7 +33,7 @@ function outline(html) {
 }
 
 const ENTITIES = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: '\u00a0' }
-const words = (text) => text.replace(/&(amp|lt|gt|quot|nbsp);/g, (all, name) => ENTITIES[name])
+const words = (text) => text.replace(/\ufe0f/g, '').replace(/&(amp|lt|gt|quot|nbsp);/g, (all, name) => ENTITIES[name])
 
 // Where ssb-markdown is told to lead to; it is given what is no link, too.
 function toUrl(ref) {
@@ -45,11 +47,45 @@ function toUrl(ref) {
   return ref
 }
 
+// The names of emoji are fetched for the first text that has one, which is shown meanwhile.
+async function emojiThere(page) {
+  await page.evaluate(async () => {
+    const { markdown } = await import('/web/markdown.js')
+    window.first = markdown('well :smile:')
+    document.querySelector('main').append(window.first)
+  })
+  await page.waitForFunction(() => window.first.textContent === 'well 😄')
+}
+
+test('emoji by name, as ssb-markdown names them', async (t) => {
+  const server = await Server.start(t, ['--data', folder(t)])
+  const page = await open(t, server)
+  await settled(page)
+  assert.ok(!page.seen.requests.some((url) => url.endsWith('/emoji.js')), 'only texts with names need them')
+  await emojiThere(page)
+  const names = Object.keys({ ...theirOwn('node-emoji').emoji, ...theirOwn('markdown-it-emoji/lib/data/full.json') })
+  assert.ok(names.length > 2000)
+  const ours = await page.evaluate(async (names) => {
+    const { emojified } = await import('/web/markdown.js')
+    return names.map((name) => emojified(`:${name}:`))
+  }, names)
+  // one sex or the other, coloured or not, is each table's own business
+  const shape = (text) => text.replace(/[\u200d\ufe0f\u2640\u2642]/g, '')
+  const theirs = names.map((name) => /^<p>(.*)<\/p>/.exec(ssbMarkdown.block(`:${name}:`))[1])
+  const unknown = names.filter((name, i) => ours[i] === `:${name}:` && ours[i] !== theirs[i])
+  const others = names.filter((name, i) => ours[i] !== `:${name}:` && shape(ours[i]) !== shape(theirs[i]))
+  assert.ok(unknown.length <= 30, unknown.join(' '))
+  assert.ok(others.length <= 20, others.join(' '))
+  for (const name of Object.keys(theirOwn('markdown-it-emoji/lib/data/light.json'))) assert.ok(!unknown.includes(name), name)
+  clean(page, server.url)
+})
+
 test('the same elements and words as ssb-markdown', async (t) => {
   await launched()
   const server = await Server.start(t, ['--data', folder(t)])
   const page = await open(t, server)
   await settled(page)
+  await emojiThere(page)
   const posts = sample().map((line) => JSON.parse(line).value.content).filter((content) => content.type === 'post' && !/!\[/.test(content.text))
   assert.ok(posts.length > 500)
   const texts = [...CASES, ...posts.map((content) => content.text)]
