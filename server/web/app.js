@@ -6,17 +6,19 @@ const TOKEN = 'sluice-token'
 
 // ---- requests
 
-export const requests = [] // newest first: { method, target, headers, body, status, ms }
+export const requests = [] // newest first: { number, method, target, headers, body, status, ms }
 export const news = new EventTarget() // 'request', 'connection', 'records', 'views'
 
 const tell = (type, detail) => news.dispatchEvent(new CustomEvent(type, { detail }))
 
+let count = 0
 function noted(url, init) {
   const target = url.startsWith(location.origin) ? url.slice(location.origin.length) : url
   const { Authorization, ...headers } = init.headers || {}
-  const request = { method: init.method || 'GET', target, headers, body: init.body, token: Boolean(Authorization), status: null, ms: null }
+  const request = { number: ++count, method: init.method || 'GET', target, headers, body: init.body, token: Boolean(Authorization), status: null, ms: null }
   requests.unshift(request)
   requests.length = Math.min(requests.length, REQUESTS_KEPT)
+  tell('request', request)
   return request
 }
 

@@ -31,8 +31,11 @@ export function activity(points, total, about) {
   const top = Math.max(...bars, 1)
   const best = bars.indexOf(Math.max(...bars))
   const [width, height] = [600, 88]
-  const step = width / bars.length
-  const said = `${about ? 'About ' : ''}${counted(total, 'message')} from ${date(from)} to ${date(sorted.at(-1)[0])}; the most in one ${unit}: ${about ? 'about ' : ''}${number(Math.round(bars[best]))}, from ${date(from + best * length)} on.`
+  const step = Math.min(width / bars.length, 40) // a few bars do not become a wall
+  const [begun, ended] = [date(from), date(sorted.at(-1)[0])]
+  const many = `${about ? 'About ' : ''}${counted(total, 'message')} `
+  const said = begun === ended ? `${many}on ${begun}.`
+    : `${many}from ${begun} to ${ended}; the most in one ${unit}: ${about ? 'about ' : ''}${number(Math.round(bars[best]))}, from ${date(from + best * length)} on.`
   return h('figure', { class: 'chart' },
     svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': 'Activity. ' + said, preserveAspectRatio: 'none' },
       svg('line', { x1: 0, y1: height - 0.5, x2: width, y2: height - 0.5, class: 'axis' }),

@@ -1,6 +1,7 @@
 // The page: which view is shown, and what stands around it.
 import { connection, follow, news, progress, watchViews } from '/web/app.js'
 import { announce, h, put } from '/web/dom.js'
+import { requestsBelow } from '/web/requests.js'
 import { parse, to } from '/web/routes.js'
 import { state } from '/web/states.js'
 import { channelsView, channelView } from '/web/view_channels.js'
@@ -16,6 +17,7 @@ const VIEWS = { home, thread, profile, message, search, server, console: console
 const KEPT = 8 // views that going back finds as they were left
 
 const main = document.getElementById('main')
+const made = requestsBelow(document.querySelector('.made'))
 const kept = new Map() // key of a place in the history -> { view, end, scroll }
 let here = null // the key of what is shown
 let keys = 0
@@ -58,6 +60,7 @@ function show(first = false) {
   const key = history.state?.key
   here = key ?? 'k' + Date.now() + '-' + ++keys
   navigationMark(route.view)
+  made.begin()
   if (kept.has(here)) return place(kept.get(here), first)
   history.replaceState({ key: here }, '')
   const end = new AbortController()

@@ -15,13 +15,26 @@ const imageLink = (image) => {
   return ids.isBlob(link) ? ids.text(link) : null
 }
 
-async function ask(id) {
+const UNKNOWN = { name: null, image: null, description: null }
+const said = ({ about }) => ({ name: text(about.name), image: imageLink(about.image), description: text(about.description) })
+
+// Everybody whom a view shows is asked for at once.
+let asked = []
+function ask(id) {
+  return new Promise((resolve) => {
+    if (asked.push({ id, resolve }) === 1) setTimeout(() => askAll(asked.splice(0)))
+  })
+}
+
+async function askAll(all) {
   try {
-    const { about } = await sluice.about(id, { stale: 'ok' })
-    return { name: text(about.name), image: imageLink(about.image), description: text(about.description) }
+    const abouts = await sluice.abouts(all.map(({ id }) => id), { stale: 'ok' })
+    all.forEach(({ resolve }, i) => resolve(said(abouts[i])))
   } catch {
-    known.delete(id)
-    return { name: null, image: null, description: null }
+    for (const { id, resolve } of all) {
+      known.delete(id)
+      resolve(UNKNOWN)
+    }
   }
 }
 

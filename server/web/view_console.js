@@ -1,6 +1,7 @@
-// A console for the API: any request, its answer, and the curl line that makes it; and the requests that this page itself made.
-import { authorized, curl, fetchNoted, news, requests, token } from '/web/app.js'
-import { announce, h, icon, put } from '/web/dom.js'
+// A console for the API: any request, its answer, and the curl line that makes it.
+import { authorized, fetchNoted, token } from '/web/app.js'
+import { h, put } from '/web/dom.js'
+import { curlLine } from '/web/requests.js'
 import { bytes } from '/web/text.js'
 
 const SHOWN = 200000 // characters of an answer
@@ -9,22 +10,6 @@ const PRESETS = [
   ['Views', '/views'], ['Status', '/status'], ['Limits', '/limits'], ['Follow live', '/log?live=true&old=false', 'application/x-ndjson']
 ]
 const FORMS = [['application/json', 'JSON'], ['application/x-ndjson', 'NDJSON, a row a line'], ['text/event-stream', 'server-sent events']]
-
-function copyButton(text) {
-  const button = h('button', { type: 'button', class: 'small', 'aria-label': 'Copy the curl line' }, icon('copy'))
-  button.addEventListener('click', async () => {
-    try {
-      await navigator.clipboard.writeText(text())
-      announce('Copied')
-      button.classList.add('done')
-    } catch {
-      announce('The browser does not let this page copy: mark the line instead')
-    }
-  })
-  return button
-}
-
-const curlLine = (request) => h('div', { class: 'curl' }, h('code', { tabindex: 0 }, curl(request)), copyButton(() => curl(request)))
 
 function pretty(text, type) {
   if (/json/.test(type) && !/ndjson/.test(type)) {
@@ -62,7 +47,6 @@ export function view({ signal, query }) {
   const headers = h('pre', { tabindex: 0, class: 'headers', dir: 'ltr', 'aria-label': 'Header fields of the answer' })
   const answer = h('pre', { tabindex: 0, class: 'answer', dir: 'ltr', 'aria-label': 'The answer' })
   const result = h('section', { class: 'result', 'aria-label': 'Answer', hidden: true }, status, h('details', null, h('summary', null, 'Header fields'), headers), answer)
-  const made = h('ol', { class: 'requests' })
   let running = new AbortController()
 
   const request = () => ({
@@ -105,14 +89,6 @@ export function view({ signal, query }) {
   stop.addEventListener('click', () => running.abort())
   for (const input of [method, target, form, body]) input.addEventListener('input', lineShow)
 
-  const requestRow = (one) => h('li', null, h('span', { class: 'status-code ' + (one.status >= 400 ? 'bad' : '') }, one.status ?? '…'), curlLine(one))
-  const requestsShow = () => put(made, requests.slice(0, 25).map(requestRow))
-  const open = h('details', null, h('summary', null, 'Requests that this page made'), made)
-  const shown = () => { if (open.open) requestsShow() }
-  open.addEventListener('toggle', shown)
-  news.addEventListener('request', shown)
-  signal.addEventListener('abort', () => news.removeEventListener('request', shown), { once: true })
-
   const preset = ([name, where, type]) => h('li', null, h('button', { type: 'button', on: { click: () => {
     method.value = 'GET'
     target.value = where
@@ -129,7 +105,7 @@ export function view({ signal, query }) {
       h('form', { class: 'request', on: { submit: (event) => { event.preventDefault(); run() } } },
         h('div', { class: 'line' }, h('label', { class: 'heard', for: 'method' }, 'Method'), method, h('label', { class: 'heard', for: 'target' }, 'Path and query'), target, send, stop),
         h('div', { class: 'line' }, h('label', { for: 'accept' }, 'As'), form), bodyLine),
-      line, result, open),
+      line, result),
     begin: lineShow
   }
 }

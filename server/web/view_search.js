@@ -6,7 +6,7 @@ import { bodyOf, card, folded, rootOf } from '/web/messages.js'
 import { avatar, personLink } from '/web/people.js'
 import { to } from '/web/routes.js'
 import { state } from '/web/states.js'
-import { channelName, number } from '/web/text.js'
+import { channelName, number, shortId } from '/web/text.js'
 import { channels } from '/web/view_channels.js'
 import { ids } from '/web/sluice.js'
 
@@ -17,8 +17,21 @@ const hint = () => state('Find words, people and channels', null, h('ul', { clas
   h('li', null, h('code', null, 'channel:gardening'), ' ', h('code', null, 'type:post'), ' ', h('code', null, 'author:@…'), ' ', h('code', null, 'after:2020-01-01')),
   h('li', null, 'or paste an id: ', h('code', null, '%…'), ' ', h('code', null, '@…'), ' ', h('code', null, 'ssb:…'))))
 
-// Pieces of the text that was found, some of them marked: { pieces: [{ text, mark }] }.
-const marked = ({ pieces }) => h('p', { class: 'snippet', dir: 'auto' }, pieces.map(({ text, mark }) => mark ? h('mark', null, String(text)) : String(text)))
+const [MARK, UNMARK] = ['\ue000', '\ue001'] // of private use
+const MARKS = new RegExp(`[${MARK}${UNMARK}]`, 'g')
+
+// Without what nobody reads: where links lead, and the long ends of ids.
+const readable = (text) => text.replace(/^#{1,6} /, '').replace(/!?\[([^\][]*)\]\([^\s()]*\)?/g, '$1').replace(/[%@&][A-Za-z0-9+/]{43}=\.[a-z0-9]+/g, shortId).replace(/!\[/g, '')
+
+// Pieces of the text that was found, some of them marked: { pieces: [{ text, mark }] }. A link may begin in one and end in another.
+function marked({ pieces }) {
+  const text = pieces.map(({ text, mark }) => mark ? MARK + String(text).replace(MARKS, '') + UNMARK : String(text).replace(MARKS, '')).join('')
+  const parts = readable(text).split(MARK)
+  return h('p', { class: 'snippet', dir: 'auto' }, parts.shift(), parts.map((part) => {
+    const [found, rest = ''] = part.split(UNMARK)
+    return [h('mark', null, found), rest]
+  }))
+}
 
 function row(record) {
   const body = Array.isArray(record.snippet?.pieces) ? marked(record.snippet) : folded(bodyOf(record))

@@ -1,6 +1,7 @@
 // The server: the log, and how far the views derived from it are.
 import { connection, news, progress, sluice, watchViews } from '/web/app.js'
 import { announce, h, put } from '/web/dom.js'
+import { personLink } from '/web/people.js'
 import { bar, failed, fill } from '/web/states.js'
 import { bytes, counted, number, seconds } from '/web/text.js'
 
@@ -8,7 +9,13 @@ const LOOK_MS = 2000
 
 const fact = (name, ...value) => [h('dt', null, name), h('dd', null, value)]
 
-function logFacts({ log, version, uptime, counters }) {
+// In words for whoever looks at it.
+function rights({ scopes, encrypted, append, publish }) {
+  const may = [scopes.includes('read') && (scopes.includes('private') ? 'read everything, also what is private' : encrypted ? 'read' : 'read what is public'), append && 'append', publish && 'publish']
+  return may.filter(Boolean).join(', ') || 'nothing'
+}
+
+function serverFacts({ log, version, uptime, counters }, who) {
   return h('dl', { class: 'facts' },
     fact('log', `${counted(log.count, 'record')}, ${bytes(log.bytes)}`),
     fact('of', log.followed ? 'another process: it is read, never written' : 'Sluice’s own'),
@@ -16,6 +23,8 @@ function logFacts({ log, version, uptime, counters }) {
     fact('views', bytes(counters.view_bytes)),
     fact('clients', `${counted(counters.connections, 'connection')}, ${number(counters.ws_clients)} of them live`),
     fact('answered', `${counted(counters.http_requests, 'request')}, ${bytes(counters.http_bytes)}`),
+    fact('you may', rights(who)),
+    who.id && fact('in the name of', personLink(who.id)),
     fact('Sluice', `${version}, up for ${seconds(uptime).replace('about ', '')}`))
 }
 
@@ -69,7 +78,16 @@ export function view({ signal }) {
     put(said, progress.ready ? 'Every view has read the whole log.' : `${Math.floor(progress.share * 100)} % of the log is read${progress.eta > 0 ? `; ${seconds(progress.eta)} to go` : ''}. The log itself can be read meanwhile.`)
   }
   news.addEventListener('views', show)
-  const looking = setInterval(() => { if (!document.hidden && connection.state === 'live') watchViews() }, LOOK_MS)
+  const ask = async () => [await sluice.status({ signal }), await sluice.whoami({ signal })]
+  const look = async () => {
+    if (document.hidden || connection.state !== 'live') return
+    watchViews()
+    try {
+      const answers = await ask()
+      if (!facts.contains(document.activeElement)) put(facts, serverFacts(...answers))
+    } catch { /* the next look */ }
+  }
+  const looking = setInterval(look, LOOK_MS)
   signal.addEventListener('abort', () => { news.removeEventListener('views', show); clearInterval(looking) }, { once: true })
 
   return {
@@ -80,7 +98,7 @@ export function view({ signal }) {
     async begin() {
       show()
       watchViews()
-      await fill(facts, signal, () => sluice.status({ signal }), logFacts)
+      await fill(facts, signal, ask, (answers) => serverFacts(...answers))
     }
   }
 }

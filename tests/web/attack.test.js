@@ -96,7 +96,7 @@ test('nothing of a log of attacks runs, leaves the page, or breaks it', async (t
   const snippet = { in: RUNS[1], pieces: RUNS.map((text, i) => ({ text, mark: i % 2 === 0 })) }
   const page = await open(t, server, '#/', {
     width: 800,
-    prepare: (page) => page.route('**/search?*', (route) => route.fulfill({ contentType: 'application/json', body: JSON.stringify({ messages: [{ seq: 1, key: root, value: messages[6].value, timestamp: 1, snippet }], since: 1, next: null }) }))
+    prepare: (page) => page.route('**/search?q=found*', (route) => route.fulfill({ contentType: 'application/json', body: JSON.stringify({ messages: [{ seq: 1, key: root, value: messages[6].value, timestamp: 1, snippet }], since: 1, next: null }) }))
   })
   page.origin = server.url
   await settled(page)
@@ -111,12 +111,13 @@ test('nothing of a log of attacks runs, leaves the page, or breaks it', async (t
 
   const id = encodeURIComponent
   const places = [
-    '#/thread/' + id(root), '#/channels', '#/channel/attacks', '#/search?q=found', '#/message/' + id(messages[7].key), '#/message/' + id(messages.at(-1).key), '#/message/' + id(messages.at(-3).key),
+    '#/thread/' + id(root), '#/channels', '#/channel/attacks', '#/search?q=found', '#/search?q=onerror', '#/search?q=evil', '#/search?q=script', '#/message/' + id(messages[7].key), '#/message/' + id(messages.at(-1).key), '#/message/' + id(messages.at(-3).key),
     ...people.map(([author]) => '#/profile/' + id(author.id)), '#/thread/' + id('%"><img src=x onerror=pwned=1>'), '#/channel/' + id('<img src=x onerror=pwned=1>'),
     '#/<img src=x onerror=pwned=1>', '#/console?target=' + id('/<img src=x onerror=pwned=1>')
   ]
   for (const place of places) {
     await go(page, place)
+    if (/q=(?!found)/.test(place)) await page.locator('main article mark').first().waitFor()
     await page.locator('main details:not([open]) > summary').evaluateAll((all) => all.forEach((one) => one.click()))
     await harmless(page, place)
   }

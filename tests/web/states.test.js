@@ -90,6 +90,54 @@ test('a server that fails is quoted, and asked again; one that is gone is waited
   await page.locator('.state.bad', { hasText: 'Sluice does not answer' }).waitFor()
 })
 
+// ---- colours
+
+// By WCAG 2.2: of "#rrggbb".
+function luminance(colour) {
+  const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b
+}
+const contrast = (a, b) => {
+  const [dark, light] = [luminance(a), luminance(b)].sort((x, y) => x - y)
+  return (light + 0.05) / (dark + 0.05)
+}
+const ON = { // what stands on what, and how much of a contrast that needs
+  4.5: [['ink', 'paper card code tint mark bad-tint'], ['soft', 'paper card code'], ['accent', 'paper card tint'], ['accent-ink', 'accent'], ['heart', 'card paper'], ['good', 'paper card'], ['warn', 'paper card'], ['bad', 'paper card']],
+  3: [['accent', 'paper card code'], ['field', 'paper card']] // what has the focus, the edges of fields
+}
+
+test('every colour is told from what it stands on, by whichever way a theme is chosen', async (t) => {
+  const server = await Server.start(t, ['--data', folder(t)])
+  const page = await open(t, server)
+  await settled(page)
+  const names = [...new Set(Object.values(ON).flat().flatMap(([name, on]) => [name, ...on.split(' ')]))]
+  const look = () => page.evaluate((names) => {
+    const style = getComputedStyle(document.documentElement)
+    return Object.fromEntries(names.map((name) => [name, style.getPropertyValue('--' + name).trim().replace(/^#(.)(.)(.)$/, '#$1$1$2$2$3$3')]))
+  }, names)
+  const chosen = {}
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme })
+    const colours = await look()
+    for (const [least, pairs] of Object.entries(ON)) {
+      for (const [name, on] of pairs) {
+        for (const under of on.split(' ')) assert.ok(contrast(colours[name], colours[under]) >= least, `${scheme}: ${name} on ${under}: ${contrast(colours[name], colours[under]).toFixed(2)}`)
+      }
+    }
+    for (const theme of ['dark', 'light', 'system']) {
+      await page.locator('.theme').click()
+      assert.match(await page.locator('.theme').getAttribute('aria-label'), new RegExp(theme))
+      const now = await look()
+      chosen[theme === 'system' ? scheme : theme] ??= now
+      assert.deepStrictEqual(now, chosen[theme === 'system' ? scheme : theme], `${theme} on a ${scheme} screen`)
+    }
+  }
+  assert.notDeepStrictEqual(chosen.dark, chosen.light)
+  await page.locator('.theme').click()
+  await page.reload()
+  await page.waitForFunction(() => document.documentElement.dataset.theme === 'dark') // what was chosen is kept
+})
+
 // ---- an awkward log, on a phone and to a checker
 
 const WIDE = 'x'.repeat(400) + '\n\nhttps://example.org/' + 'path/'.repeat(60) + '\n\n| a | b | c | d | e | f | g | h |\n|---|---|---|---|---|---|---|---|\n| ' + Array(8).fill('cells').join(' | ') +
@@ -128,4 +176,60 @@ test('an awkward log fits a screen of 320 pixels, and a checker finds nothing in
     }
     clean(page, server.url)
   }
+})
+
+// What axe finds, in both themes.
+async function checked(page, what) {
+  if (!await page.evaluate(() => 'axe' in window)) await page.evaluate(AXE)
+  for (const colorScheme of ['dark', 'light']) {
+    await page.emulateMedia({ colorScheme })
+    const { violations } = await page.evaluate((rules) => window.axe.run(document, { resultTypes: ['violations'], ...rules }), colorScheme === 'dark' ? { runOnly: ['color-contrast'] } : {})
+    assert.deepStrictEqual(violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(' · ')}`), [], `${what}, ${colorScheme}`)
+  }
+}
+
+test('a checker finds nothing in what is opened, found, new, waited for, or fails', async (t) => {
+  const { ann, root, messages } = awkward()
+  const server = await Server.start(t, ['--data', importLines(t, messages.map(({ key, value }, i) => JSON.stringify({ key, value, timestamp: 1600000000000 + i })))])
+  const page = await open(t, server)
+  await settled(page)
+  await page.locator('.made summary').click()
+  await page.locator('.made code').first().waitFor()
+  await page.waitForSelector('.pulse[data-state="live"]')
+  const { value } = ann.write({ type: 'post', text: 'news' })
+  assert.strictEqual((await server.post('/log', value)).status, 201)
+  await page.locator('.pill:visible').waitFor()
+  assert.match(await page.locator('#announce').textContent(), /1 new message/)
+  assert.strictEqual(await page.locator('#announce').getAttribute('aria-live'), 'polite')
+  await checked(page, 'home with news and its requests')
+
+  await go(page, '#/search?q=quotation')
+  await page.locator('main mark').first().waitFor()
+  await checked(page, 'what was found')
+  await go(page, '#/profile/' + id(ann.id))
+  await page.locator('.contacts summary').first().click()
+  await page.locator('.contacts .people li').first().waitFor()
+  await checked(page, 'people')
+  await go(page, '#/message/' + id(root.key))
+  await go(page, '#/console')
+  await page.getByRole('button', { name: 'Send' }).click()
+  await page.locator('.answer', { hasText: '"messages"' }).waitFor()
+  await page.locator('.result summary').click()
+  await checked(page, 'an answer')
+
+  let views = 0.3
+  await page.route('**/views', (route) => route.fulfill({ contentType: 'application/json', body: JSON.stringify({ views: [{ name: 'search', version: 1, since: 1, ready: views === 1, done: views, total: 1, eta: 30 }], log: { head: 1, durable: 1, count: 1 } }) }))
+  await page.route('**/threads?*', () => {})
+  await page.evaluate(() => { location.hash = '#/channel/other' })
+  await page.locator('h2', { hasText: 'Sluice is reading the log' }).waitFor()
+  await checked(page, 'catching up')
+  views = 1
+  await page.unroute('**/threads?*')
+
+  await server.stop()
+  await page.waitForSelector('.pulse[data-state="lost"]')
+  await page.evaluate(() => { location.hash = '#/channels' })
+  await page.locator('.state.bad').waitFor()
+  await page.locator('.banner:visible').waitFor()
+  await checked(page, 'offline')
 })

@@ -95,33 +95,40 @@ test('one message: as people read it, its likes, what links to it, and the bytes
   clean(page, server.url)
 })
 
-// What is asked of /search is answered here: the newest posts with the word in them, marked.
-const records = sample().map((line) => JSON.parse(line))
-const searched = []
-async function withSearch(page) {
-  await page.route('**/search?*', (route) => {
-    const asked = new URL(route.request().url()).searchParams.get('q')
-    searched.push(asked)
-    const q = asked.replace('*', '')
-    const found = records.filter((record) => record.value.content.type === 'post' && record.value.content.text.includes(q)).slice(-5).reverse()
-    const messages = found.map((record, i) => ({ seq: i, ...record, rank: 1, snippet: { in: 'text', pieces: [{ text: 'before ' }, { text: q, mark: true }, { text: ' after' }] } }))
-    return route.fulfill({ contentType: 'application/json', body: JSON.stringify({ messages, since: 1, next: null }) })
-  })
-}
-
-test('search: finds while one types, people by id, and stays in the address', async (t) => {
-  const page = await at(t, '#/', { prepare: withSearch })
+test('search: finds messages, people and channels while one types, and stays in the address', async (t) => {
+  const page = await at(t, '#/')
   await page.getByRole('link', { name: 'Search' }).click()
   await page.waitForFunction(() => document.activeElement.id === 'q')
   await page.keyboard.type('kettle')
   await page.locator('main mark', { hasText: 'kettle' }).first().waitFor()
   await page.waitForFunction(() => location.hash === '#/search?q=kettle')
-  assert.strictEqual(searched.at(-1), 'kettle*', 'what is typed may go on')
+  // what is typed may go on
+  const { messages } = await server.get('/search?limit=20&q=kettle*')
+  assert.ok(messages.length > 3)
+  await page.waitForFunction((n) => document.querySelectorAll('main article').length === n, messages.length)
+  assert.deepStrictEqual(await keys(page), messages.map((message) => message.key))
+  assert.ok((await page.locator('main article .snippet').allTextContents()).every((text) => !/[0-9A-Za-z+/]{43}=/.test(text)), 'no ids to read')
+  for (const marked of await page.locator('main mark').allTextContents()) assert.match(marked, /^kettle/i)
   await page.locator('main article a.when').first().click()
   await page.waitForFunction(() => location.hash.startsWith('#/thread/'))
   await settled(page)
   await page.goBack()
   await page.waitForFunction(() => document.querySelector('#q')?.value === 'kettle' && document.querySelector('main mark'))
+
+  // a name, also before it is whole; a channel; words of a certain kind
+  await page.fill('#q', 'fari')
+  await page.locator('section[aria-label="People"] .person', { hasText: 'farid' }).first().waitFor()
+  await page.locator('section[aria-label="People"] .avatar').first().waitFor()
+  await page.fill('#q', '#boo')
+  await page.locator('section[aria-label="Channels"] a', { hasText: '#books' }).waitFor()
+  await page.fill('#q', 'channel:books type:post "another meeting')
+  const phrase = await server.get('/search?limit=20&q=' + id('channel:books type:post "another meeting"'))
+  assert.ok(phrase.messages.length > 0)
+  await page.waitForFunction((wanted) => JSON.stringify([...document.querySelectorAll('main article')].map((one) => one.dataset.key)) === wanted, JSON.stringify(phrase.messages.map((message) => message.key)))
+  await page.fill('#q', 'zzzz no such thing')
+  await page.locator('h2', { hasText: 'Nothing found' }).waitFor()
+  await page.fill('#q', '')
+  await page.locator('h2', { hasText: 'Find words' }).waitFor()
   await page.fill('#q', FARID)
   await page.locator('h1', { hasText: 'farid' }).waitFor()
   clean(page, server.url)
@@ -181,8 +188,25 @@ test('the console: a request with its answer, and a curl line that gives the sam
   await page.getByRole('button', { name: 'Follow live' }).click()
   await page.locator('.status', { hasText: 'so far' }).waitFor()
   await page.getByRole('button', { name: 'Stop' }).click()
-  await page.getByText('Requests that this page made').click()
-  await page.locator('.requests code', { hasText: '/types' }).first().waitFor()
+  clean(page, server.url)
+})
+
+test('below every view are the requests that it was made with, as lines of curl', async (t) => {
+  const page = await at(t, '#/')
+  const lines = () => texts(page, '.made .requests code')
+  await page.locator('.made summary', { hasText: /^Made with \d+ requests$/ }).click()
+  for (const [hash, asked] of [['#/', '/threads?'], ['#/profile/' + id(FARID), '/contacts/'], ['#/thread/' + id(ROOT), '/thread?'], ['#/channels', '/channels?'], ['#/channel/books', '/threads?'], ['#/search?q=books', '/search?'], ['#/message/' + id(ROOT), '/links?'], ['#/server', '/whoami']]) {
+    if (hash !== '#/') await go(page, hash)
+    await page.locator('.made .requests code', { hasText: asked }).first().waitFor()
+    const line = (await lines()).find((text) => text.includes(asked))
+    assert.ok(JSON.parse(execFileSync('sh', ['-c', line], { encoding: 'utf8' })), line)
+  }
+  // everybody on the page in one request
+  await go(page, '#/channels')
+  await go(page, '#/channel/books')
+  await page.locator('article').first().waitFor()
+  assert.ok((await lines()).filter((text) => text.includes('/about')).length <= 1, (await lines()).join('\n'))
+  await page.locator('.made button').first().click()
   clean(page, server.url)
 })
 
