@@ -4,20 +4,22 @@
 #include <string.h>
 
 #include "store/err.h"
+#include "views/id_run.h"
 #include "views/view_batch.h"
 #include "views/view_record.h"
 
-#define IDS_TABLE 0
+enum { IDS_NEWEST, IDS_RUNS };
 
-/* Ids lie in runs: stretches of whole units of the log, each a sorted set of 12 bytes for each message. The newest unit is a run of its own,
- * so that a few new messages change a few pages. Those before it are joined as in a binary counter (of 13 units: 8, 4, 1), up to
- * RUN_UNITS: few runs to search, and an id moves a few times in its life. Which runs there are depends on the newest message alone. */
+/* Ids lie in runs: stretches of whole units of the log. The newest unit is a run of its own, a sorted set in which a few new messages change a
+ * few pages. Those before it are joined as in a binary counter (of 13 units: 8, 4, 1), up to RUN_UNITS: few runs to search, and an id moves a
+ * few times in its life. Nothing is added to these, so each is one value (id_run.h). Which runs there are depends on the newest message alone. */
 #define UNIT_BITS 24
 #define RUN_UNITS UINT32_C(32)
 
-#define ID_PREFIX 8 /* the first bytes of the id; the rest is the place in the run */
-#define ID_BYTES (ID_PREFIX + 4)
 #define RUN_KEY 4 /* the first unit, u32 BE */
+
+/* Runs that are searched together. */
+#define PROBES_MAX 16
 
 static uint32_t unit_of(uint64_t seq)
 {
@@ -35,15 +37,6 @@ static uint32_t ids_run_of(uint32_t unit, uint32_t newest)
         start += bit;
     }
     return newest;
-}
-
-/* The run behind the one that starts at `run`. */
-static uint32_t ids_run_after(uint32_t run, uint32_t newest)
-{
-    uint32_t units = 1; /* a run has a power of two of them */
-    while (run + units <= newest && ids_run_of(run + units, newest) == run)
-        units *= 2;
-    return run + units;
 }
 
 static int messages_gather(struct view_batch *batch, const struct view_record *record)
@@ -67,67 +60,120 @@ static int ids_add(struct ids *ids, uint64_t prefix, uint64_t seq)
     return err;
 }
 
-/* Takes the run that the cursor is on out of the table. */
-static int ids_take_run(struct ids *ids, struct kv_txn *txn, kv_table table, struct kv_cursor *cursor, uint32_t run,
-                        struct slice key, struct slice value)
+static int messages_damaged(void)
 {
-    uint8_t bytes[RUN_KEY];
-    int err = OK, found = 1;
-    while (found == 1 && err == OK && key.len == RUN_KEY && index_get_u32be((const uint8_t *)key.data) == run) {
-        const uint8_t *id = (const uint8_t *)value.data;
-        uint64_t rest = index_get_u32be(id + ID_PREFIX);
-        err = ids_add(ids, index_get_u64be(id), ((uint64_t)run << UNIT_BITS) + rest);
-        if (err == OK) found = kv_next(cursor, &key, &value);
-    }
-    if (err != OK || found < 0) return err != OK ? err : found;
-    index_put_u32be(bytes, run);
-    err = kv_del(txn, table, (struct slice){ (const char *)bytes, sizeof bytes });
-    return err < 0 ? err : OK;
+    return err_set(ERR_CORRUPT, "the view messages holds a damaged entry; rebuild the views");
 }
 
-/* Takes out what will be in another run, or share one with that, once `newest` is the newest unit. */
-static int ids_take_joined(struct ids *ids, struct kv_txn *txn, kv_table table, uint32_t newest)
+static uint64_t run_seq(uint32_t run, uint32_t place)
+{
+    return ((uint64_t)run << UNIT_BITS) + place;
+}
+
+/* The unit of the newest message: 1, 0 = there is none, <0. */
+static int ids_newest(struct kv_cursor *cursor, uint32_t *ret_unit)
+{
+    struct slice key, value;
+    int found = kv_last(cursor, &key, &value);
+    if (found != 1) return found;
+    if (key.len != RUN_KEY || value.len != ID_BYTES) return messages_damaged();
+    *ret_unit = index_get_u32be((const uint8_t *)key.data);
+    return 1;
+}
+
+static int ids_take_set(struct ids *ids, struct kv_cursor *cursor, uint32_t unit)
+{
+    struct slice key, value;
+    int err = OK, found = kv_first(cursor, &key, &value);
+    for (; found == 1 && err == OK; found = kv_next(cursor, &key, &value)) {
+        if (value.len != ID_BYTES) return messages_damaged();
+        const uint8_t *id = (const uint8_t *)value.data;
+        err = ids_add(ids, index_get_u64be(id), run_seq(unit, index_get_u32be(id + ID_PREFIX)));
+    }
+    return err != OK ? err : found;
+}
+
+/* Takes out the ids of the newest unit when it is not the newest any more; ret_unit: which it was, or `newest`. */
+static int ids_take_newest(struct ids *ids, struct kv_txn *txn, kv_table table, uint32_t newest, uint32_t *ret_unit)
 {
     struct kv_cursor *cursor;
-    struct slice key, value;
+    uint32_t unit = newest;
     int err = kv_cursor_open(txn, table, &cursor);
     if (err != OK) return err;
-    uint32_t joined = UINT32_MAX; /* the run that is being put together, from the end of the table on */
-    int found = kv_last(cursor, &key, &value);
-    while (found == 1 && err == OK) {
-        if (key.len != RUN_KEY || value.len != ID_BYTES) {
-            err = err_set(ERR_CORRUPT, "the view messages holds a damaged entry; rebuild the views");
-            break;
-        }
-        uint32_t run = index_get_u32be((const uint8_t *)key.data), target = ids_run_of(run, newest);
-        if (run == target && run != joined) break; /* it stays, and so do those before it */
-        joined = target;
-        found = kv_seek(cursor, (struct slice){ key.data, key.len }, &key, &value);
-        if (found == 1) err = ids_take_run(ids, txn, table, cursor, run, key, value);
-        if (found == 1 && err == OK) found = kv_last(cursor, &key, &value);
-    }
+    int found = ids_newest(cursor, &unit);
+    bool take = found == 1 && unit != newest;
+    if (take) err = ids_take_set(ids, cursor, unit);
     kv_cursor_close(cursor);
-    return found < 0 ? found : err;
+    if (found < 0 || err != OK) return err != OK ? err : found;
+    *ret_unit = unit;
+    return take ? kv_clear(txn, table) : OK;
 }
 
-static int ids_write_run(struct kv_txn *txn, kv_table table, uint32_t run, const struct index_sort *items, size_t n)
+static int ids_take_run(struct ids *ids, struct slice value, uint32_t unit)
+{
+    struct id_run run;
+    int err = id_run_open(value, &run);
+    for (size_t i = 0; i < run.count && err == OK; i++)
+        err = ids_add(ids, id_run_prefix(&run, i), run_seq(unit, id_run_place(&run, i)));
+    return err;
+}
+
+/* Takes out the runs that will be in another one, or share one with what is `joined`, once `newest` is the newest unit. */
+static int ids_take_runs(struct ids *ids, struct kv_txn *txn, kv_table table, uint32_t joined, uint32_t newest)
+{
+    for (;;) {
+        struct kv_cursor *cursor;
+        struct slice key, value;
+        uint8_t bytes[RUN_KEY];
+        int err = kv_cursor_open(txn, table, &cursor);
+        if (err != OK) return err;
+        int found = kv_last(cursor, &key, &value);
+        if (found == 1 && key.len != RUN_KEY) found = messages_damaged();
+        uint32_t unit = found == 1 ? index_get_u32be((const uint8_t *)key.data) : 0;
+        uint32_t target = ids_run_of(unit, newest);
+        bool take = found == 1 && (unit != target || unit == joined);
+        if (take) err = ids_take_run(ids, value, unit);
+        kv_cursor_close(cursor);
+        if (!take || err != OK) return found < 0 ? found : err;
+        index_put_u32be(bytes, unit);
+        err = kv_del(txn, table, (struct slice){ (const char *)bytes, sizeof bytes });
+        if (err < 0) return err;
+        joined = target;
+    }
+}
+
+/* The newest unit: among those that are there. */
+static int ids_write_set(struct kv_txn *txn, kv_table table, uint32_t unit, const struct index_sort *items, size_t n)
 {
     uint8_t key_bytes[RUN_KEY], bytes[ID_BYTES];
     const struct slice key = { (const char *)key_bytes, sizeof key_bytes }, id = { (const char *)bytes, sizeof bytes };
     struct slice there;
-    index_put_u32be(key_bytes, run);
+    index_put_u32be(key_bytes, unit);
     int err = OK, old = kv_get(txn, table, key, &there);
     if (old < 0) return old;
     for (size_t i = 0; i < n && err == OK; i++) {
         index_put_u64be(bytes, items[i].prefix);
-        index_put_u32be(bytes + ID_PREFIX, (uint32_t)(items[i].id - ((uint64_t)run << UNIT_BITS)));
+        index_put_u32be(bytes + ID_PREFIX, (uint32_t)items[i].id);
         err = old == 0 ? kv_append_value(txn, table, key, id) : kv_put(txn, table, key, id);
     }
     return err;
 }
 
+static int ids_write_run(struct kv_txn *txn, kv_table table, uint32_t unit, const struct index_sort *items, size_t n)
+{
+    uint8_t key[RUN_KEY], *bytes;
+    size_t len;
+    int err = id_run_make(items, n, &bytes, &len);
+    if (err != OK) return err;
+    index_put_u32be(key, unit);
+    err =
+        kv_put(txn, table, (struct slice){ (const char *)key, sizeof key }, (struct slice){ (const char *)bytes, len });
+    free(bytes);
+    return err;
+}
+
 /* By seq, then each run by id. */
-static int ids_write(struct ids *ids, struct kv_txn *txn, kv_table table, uint32_t newest)
+static int ids_write(struct ids *ids, struct kv_txn *txn, const struct view *view, uint32_t newest)
 {
     size_t n = ids->count;
     struct index_sort *items = ids->items, *spare = malloc(n * sizeof *spare);
@@ -136,14 +182,13 @@ static int ids_write(struct ids *ids, struct kv_txn *txn, kv_table table, uint32
     for (size_t i = 0; i < n; i++)
         items[i] = (struct index_sort){ items[i].id, items[i].prefix };
     index_radix_sort(items, spare, n);
-    for (size_t i = 0; i < n; i++)
-        items[i] = (struct index_sort){ items[i].id, items[i].prefix };
-    for (size_t from = 0, to; from < n && err == OK; from = to) {
-        uint32_t run = ids_run_of(unit_of(items[from].id), newest);
-        for (to = from + 1; to < n && ids_run_of(unit_of(items[to].id), newest) == run;)
-            to++;
+    for (size_t from = 0, to = 0; from < n && err == OK; from = to) {
+        uint32_t run = ids_run_of(unit_of(items[from].prefix), newest);
+        for (; to < n && ids_run_of(unit_of(items[to].prefix), newest) == run; to++)
+            items[to] = (struct index_sort){ items[to].id, items[to].prefix - run_seq(run, 0) };
         index_radix_sort(items + from, spare, to - from);
-        err = ids_write_run(txn, table, run, items + from, to - from);
+        err = run == newest ? ids_write_set(txn, view->tables[IDS_NEWEST], run, items + from, to - from)
+                            : ids_write_run(txn, view->tables[IDS_RUNS], run, items + from, to - from);
     }
     free(spare);
     return err;
@@ -159,9 +204,11 @@ static int messages_write(const struct view *view, struct kv_txn *txn, struct vi
         memcpy(&item, batch->own.data + at, sizeof item);
         err = ids_add(&ids, item.prefix, item.id);
     }
-    uint32_t newest = unit_of(item.id);
-    if (err == OK) err = ids_take_joined(&ids, txn, view->tables[IDS_TABLE], newest);
-    if (err == OK) err = ids_write(&ids, txn, view->tables[IDS_TABLE], newest);
+    uint32_t newest = unit_of(item.id), unit = newest;
+    if (err == OK) err = ids_take_newest(&ids, txn, view->tables[IDS_NEWEST], newest, &unit);
+    if (err == OK && unit != newest)
+        err = ids_take_runs(&ids, txn, view->tables[IDS_RUNS], ids_run_of(unit, newest), newest);
+    if (err == OK) err = ids_write(&ids, txn, view, newest);
     free(ids.items);
     return err;
 }
@@ -171,6 +218,7 @@ static int messages_confirm(struct log *log, int64_t seq, const struct ref *id, 
 {
     struct log_record record;
     struct ref found;
+    log_prefetch(log, seq);
     int err = log_get(log, seq, &record);
     if (err == ERR_DELETED) return 0;
     if (err != OK) return err;
@@ -179,51 +227,96 @@ static int messages_confirm(struct log *log, int64_t seq, const struct ref *id, 
     return 1;
 }
 
-/* The first record with that id in a run: 1, 0, <0. */
-static int messages_find_run(const struct flume_read *read, struct kv_cursor *cursor, uint32_t run,
-                             const struct ref *id, struct log_record *ret_record)
+struct probe {
+    struct id_run run;
+    uint32_t unit;
+    size_t from, to; /* where the id would stand */
+};
+
+/* The first record with that id in one of some runs: 1, 0, <0. All of them are asked for at once: what takes time is waiting for memory. */
+static int messages_probe(const struct flume_read *read, struct probe *probes, size_t count, const struct ref *id,
+                          struct log_record *ret_record)
+{
+    uint64_t prefix = index_get_u64be(id->id);
+    int match = 0;
+    for (size_t i = 0; i < count; i++)
+        id_run_fetch(&probes[i].run, prefix);
+    for (size_t i = 0; i < count; i++) {
+        int err = id_run_bucket(&probes[i].run, prefix, &probes[i].from, &probes[i].to);
+        if (err != OK) return err;
+    }
+    for (size_t i = 0; i < count && match == 0; i++) {
+        const struct id_run *run = &probes[i].run;
+        size_t at = id_run_lower(run, prefix, probes[i].from, probes[i].to);
+        for (; at < probes[i].to && match == 0 && id_run_prefix(run, at) == prefix; at++)
+            match =
+                messages_confirm(read->log, (int64_t)run_seq(probes[i].unit, id_run_place(run, at)), id, ret_record);
+    }
+    return match;
+}
+
+static int messages_find_runs(const struct flume_read *read, kv_table table, const struct ref *id,
+                              struct log_record *ret_record)
+{
+    struct probe probes[PROBES_MAX];
+    struct kv_cursor *cursor;
+    struct slice key, value;
+    int err = kv_cursor_open(read->txn, table, &cursor);
+    if (err != OK) return err;
+    int match = 0, found = kv_first(cursor, &key, &value);
+    while (found == 1 && match == 0) {
+        size_t count = 0;
+        for (; found == 1 && count < PROBES_MAX; found = kv_next(cursor, &key, &value)) {
+            err = key.len == RUN_KEY ? id_run_open(value, &probes[count].run) : messages_damaged();
+            if (err != OK) break;
+            probes[count++].unit = index_get_u32be((const uint8_t *)key.data);
+        }
+        match = err == OK ? messages_probe(read, probes, count, id, ret_record) : err;
+    }
+    kv_cursor_close(cursor);
+    return found < 0 ? found : match;
+}
+
+/* The first record with that id in the newest unit: 1, 0, <0. */
+static int messages_find_newest(const struct flume_read *read, kv_table table, const struct ref *id,
+                                struct log_record *ret_record)
 {
     uint8_t key_bytes[RUN_KEY], first[ID_BYTES] = { 0 };
     const struct slice key = { (const char *)key_bytes, sizeof key_bytes };
+    struct kv_cursor *cursor;
     struct slice value, here = key;
-    index_put_u32be(key_bytes, run);
+    uint32_t unit = 0;
+    int match = 0, err = kv_cursor_open(read->txn, table, &cursor);
+    if (err != OK) return err;
     memcpy(first, id->id, ID_PREFIX);
-    int found = kv_seek_value(cursor, key, (struct slice){ (const char *)first, sizeof first }, &value);
-    while (found == 1 && slice_equal(here, key) && value.len == ID_BYTES && memcmp(value.data, first, ID_PREFIX) == 0) {
-        uint64_t rest = index_get_u32be((const uint8_t *)value.data + ID_PREFIX);
-        int match = messages_confirm(read->log, (int64_t)(((uint64_t)run << UNIT_BITS) + rest), id, ret_record);
-        if (match != 0) return match;
-        found = kv_next(cursor, &here, &value);
+    int found = ids_newest(cursor, &unit);
+    index_put_u32be(key_bytes, unit);
+    if (found == 1) found = kv_seek_value(cursor, key, (struct slice){ (const char *)first, sizeof first }, &value);
+    while (found == 1 && match == 0 && value.len == ID_BYTES && memcmp(value.data, first, ID_PREFIX) == 0) {
+        uint32_t place = index_get_u32be((const uint8_t *)value.data + ID_PREFIX);
+        match = messages_confirm(read->log, (int64_t)run_seq(unit, place), id, ret_record);
+        if (match == 0) found = kv_next(cursor, &here, &value);
     }
-    return found < 0 ? found : 0;
+    kv_cursor_close(cursor);
+    return found < 0 ? found : match;
 }
 
 int messages_find(const struct flume_read *read, const struct ref *id, struct log_record *ret_record)
 {
     const struct view *view = flume_view(read->flume, VIEW_messages);
     if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view messages");
-    struct kv_cursor *cursor;
-    struct slice key, value;
-    int err = kv_cursor_open(read->txn, view->tables[IDS_TABLE], &cursor);
-    if (err != OK) return err;
-    int found = kv_last(cursor, &key, &value);
-    if (found == 1 && key.len != RUN_KEY)
-        found = err_set(ERR_CORRUPT, "the view messages holds a damaged key; rebuild the views");
-    if (found == 1) {
-        uint32_t newest = index_get_u32be((const uint8_t *)key.data);
-        found = 0;
-        for (uint32_t run = 0; found == 0 && run <= newest; run = ids_run_after(run, newest))
-            found = messages_find_run(read, cursor, run, id, ret_record);
-    }
-    kv_cursor_close(cursor);
+    int found = messages_find_runs(read, view->tables[IDS_RUNS], id, ret_record);
+    if (found == 0) found = messages_find_newest(read, view->tables[IDS_NEWEST], id, ret_record);
     if (found != 0) return found < 0 ? found : OK;
     return err_set(ERR_NOTFOUND, "no message with that id");
 }
 
 const struct view_ops view_messages_ops = {
     .name = "messages",
-    .version = 2,
-    .tables = (const struct view_table[]){ { .name = "ids", .shape = TABLE_OWN_SETS }, { .name = NULL } },
+    .version = 3,
+    .tables = (const struct view_table[]){ { .name = "ids", .shape = TABLE_OWN_SETS },
+                                           { .name = "runs", .shape = TABLE_OWN },
+                                           { .name = NULL } },
     .gather = messages_gather,
     .write = messages_write,
 };
