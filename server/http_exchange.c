@@ -211,6 +211,8 @@ static bool field_plain(struct slice name, struct slice value)
            (value.len == 0 || (value.data[0] != ' ' && value.data[0] != '\t'));
 }
 
+#define FIELD(name) name, sizeof(name) - 1
+
 static enum MHD_Result field_take(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_len,
                                   const char *value, size_t value_len)
 {
@@ -219,32 +221,33 @@ static enum MHD_Result field_take(void *cls, enum MHD_ValueKind kind, const char
     struct api_request *req = &exchange->req;
     const struct {
         const char *name;
+        size_t len;
         struct slice *field;
         bool single; /* two of them make the request ambiguous */
     } known[] = {
-        { "Host", &fields->host, true },
-        { "Origin", &fields->origin, true },
-        { "Referer", &fields->referer, false },
-        { "Authorization", &fields->authorization, true },
-        { "Content-Length", &fields->content_length, true },
-        { "Transfer-Encoding", &fields->transfer_encoding, true },
-        { "Content-Type", &req->content_type, true },
-        { "Upgrade", &fields->upgrade, false },
-        { "Sec-WebSocket-Protocol", &fields->socket_protocol, false },
-        { "Access-Control-Request-Method", &fields->preflight_method, false },
-        { "Accept", &req->accept, false },
-        { "Prefer", &req->prefer, false },
-        { "If-None-Match", &req->if_none_match, false },
-        { "If-Match", &req->if_match, true },
-        { "Last-Event-ID", &req->last_event_id, false },
-        { "Range", &req->range, false },
-        { "If-Range", &req->if_range, false },
+        { FIELD("Host"), &fields->host, true },
+        { FIELD("Origin"), &fields->origin, true },
+        { FIELD("Referer"), &fields->referer, false },
+        { FIELD("Authorization"), &fields->authorization, true },
+        { FIELD("Content-Length"), &fields->content_length, true },
+        { FIELD("Transfer-Encoding"), &fields->transfer_encoding, true },
+        { FIELD("Content-Type"), &req->content_type, true },
+        { FIELD("Upgrade"), &fields->upgrade, false },
+        { FIELD("Sec-WebSocket-Protocol"), &fields->socket_protocol, false },
+        { FIELD("Access-Control-Request-Method"), &fields->preflight_method, false },
+        { FIELD("Accept"), &req->accept, false },
+        { FIELD("Prefer"), &req->prefer, false },
+        { FIELD("If-None-Match"), &req->if_none_match, false },
+        { FIELD("If-Match"), &req->if_match, true },
+        { FIELD("Last-Event-ID"), &req->last_event_id, false },
+        { FIELD("Range"), &req->range, false },
+        { FIELD("If-Range"), &req->if_range, false },
     };
     (void)kind;
     struct slice text = value == NULL ? (struct slice){ "", 0 } : (struct slice){ value, value_len };
     fields->odd |= !field_plain((struct slice){ key, key_len }, text);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (!text_is_nocase((struct slice){ key, key_len }, known[i].name)) continue;
+        if (key_len != known[i].len || strncasecmp(key, known[i].name, key_len) != 0) continue;
         field_set(exchange, known[i].field, text, known[i].single);
     }
     return MHD_YES;

@@ -4,12 +4,12 @@
 
 #include "store/err.h"
 
+/* floor(log2(count / ID_RUN_BUCKET)) */
 static unsigned run_bits(size_t count)
 {
-    unsigned bits = 0;
-    while (bits < ID_RUN_BITS_MAX && count >> (bits + 1) >= ID_RUN_BUCKET)
-        bits++;
-    return bits;
+    size_t buckets = count / ID_RUN_BUCKET;
+    unsigned bits = buckets == 0 ? 0 : 63 - (unsigned)__builtin_clzll(buckets);
+    return bits < ID_RUN_BITS_MAX ? bits : ID_RUN_BITS_MAX;
 }
 
 static size_t run_ends_len(unsigned bits)

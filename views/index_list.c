@@ -45,9 +45,14 @@ static int iter_end(struct list_iter *iter)
     return 0;
 }
 
+/* Entries that are unpacked at a time on the way up: most readers want a page. */
+#define ITER_STEP 64
+
+/* Downwards the last entry comes first, which is known only after all others. */
 static int iter_load(struct list_iter *iter, const struct chunk_head *head)
 {
-    int err = chunk_unpack(head, iter->payload, iter->entries);
+    chunk_reader_start(head, &iter->reader);
+    int err = chunk_reader_go(&iter->reader, iter->payload, iter->reverse ? head->count : ITER_STEP, iter->entries);
     if (err != OK) return err;
     iter->loaded = true;
     iter->count = head->count;
@@ -167,7 +172,17 @@ static int iter_jump_down(struct list_iter *iter, uint64_t at)
     return found == 1 ? iter_load(iter, &head) : found;
 }
 
-/* First entry >= `at` of the loaded chunk among those from `low` to `high`. */
+/* Unpacks on until an entry is >= `at`, or to the end of the chunk. */
+static int iter_unpack_to(struct list_iter *iter, uint64_t at)
+{
+    struct chunk_reader *reader = &iter->reader;
+    int err = OK;
+    while (err == OK && reader->done < reader->count && reader->entry.at < at)
+        err = chunk_reader_go(reader, iter->payload, reader->done + ITER_STEP, iter->entries);
+    return err;
+}
+
+/* First entry >= `at` of the loaded chunk among those from `low` to `high`, which are unpacked. */
 static size_t iter_lower(const struct list_iter *iter, size_t low, size_t high, uint64_t at)
 {
     while (low < high) {
@@ -184,6 +199,10 @@ static size_t iter_lower(const struct list_iter *iter, size_t low, size_t high, 
 static int iter_take(struct list_iter *iter, struct list_entry *ret_entry)
 {
     size_t i = iter->reverse ? iter->count - 1 - iter->next : iter->next;
+    if (i >= iter->reader.done) {
+        int err = chunk_reader_go(&iter->reader, iter->payload, i + ITER_STEP, iter->entries);
+        if (err != OK) return err;
+    }
     iter->next++;
     *ret_entry = iter->entries[i];
     return 1;
@@ -192,7 +211,7 @@ static int iter_take(struct list_iter *iter, struct list_entry *ret_entry)
 /* First entry >= `at`, looked for from where the iterator stands: of lists that are walked in step the next entry is mostly a few steps away. */
 static size_t iter_near(const struct list_iter *iter, uint64_t at)
 {
-    size_t low = 0, high = iter->count, stands = iter->reverse ? high - iter->next : iter->next, step = 1;
+    size_t low = 0, high = iter->reader.done, stands = iter->reverse ? high - iter->next : iter->next, step = 1;
     if (iter->reverse) {
         if (stands < high && iter->entries[stands].at < at) return iter_lower(iter, stands + 1, high, at);
         for (high = stands; step <= high && iter->entries[high - step].at >= at; step *= 2)
@@ -212,6 +231,8 @@ static int iter_place(struct list_iter *iter, uint64_t at, struct list_entry *re
         if (above == 0) return iter_end(iter);
         iter->next = iter->count - above;
     } else {
+        int err = iter_unpack_to(iter, at);
+        if (err != OK) return err;
         iter->next = iter_near(iter, at);
     }
     return iter_take(iter, ret_entry);
@@ -221,7 +242,7 @@ static int iter_place(struct list_iter *iter, uint64_t at, struct list_entry *re
 static bool iter_holds(const struct list_iter *iter, uint64_t at)
 {
     if (!iter->loaded || iter->count == 0) return false;
-    uint64_t first = iter->entries[0].at, last = iter->entries[iter->count - 1].at;
+    uint64_t first = iter->entries[0].at, last = iter->reader.last;
     return iter->reverse ? first <= at && at < last : first < at && at <= last;
 }
 
@@ -235,7 +256,7 @@ int list_seek(struct list_iter *iter, uint64_t at, struct list_entry *ret_entry)
     /* The neighbour in the direction of travel is often the one. */
     if (iter->loaded && iter->count > 0) {
         struct chunk_head head;
-        bool ahead = iter->reverse ? at < iter->entries[0].at : at > iter->entries[iter->count - 1].at;
+        bool ahead = iter->reverse ? at < iter->entries[0].at : at > iter->reader.last;
         int found = ahead ? iter_step(iter, &head) : 0;
         if (ahead && found == 0) return iter_end(iter);
         if (found < 0) return found;
@@ -299,7 +320,8 @@ int list_count_upto(struct kv_txn *txn, kv_table table, bool payload, const stru
         count += head.count;
     if (found == 1 && head.first <= upto) {
         found = iter_load(&iter, &head);
-        if (found == 1) count += iter_lower(&iter, 0, iter.count, upto + 1);
+        if (found == 1) found = iter_unpack_to(&iter, upto + 1);
+        if (found >= 0) count += iter_lower(&iter, 0, iter.reader.done, upto + 1);
     }
     list_iter_close(&iter);
     if (found < 0) return found;

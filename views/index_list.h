@@ -44,6 +44,14 @@ int list_settle(struct kv_txn *txn, kv_table table);
 
 #define LIST_CHUNK_ENTRIES 512 /* entries in one chunk at most */
 
+/* Unpacks a chunk a part at a time: index_list_chunk.h. */
+struct chunk_reader {
+    const uint8_t *at, *end;
+    uint64_t last; /* `at` of the chunk's last entry */
+    size_t count, done;
+    struct list_entry entry; /* unpacked last */
+};
+
 struct list_iter {
     struct kv_cursor *cursor;
     struct term term;
@@ -51,8 +59,9 @@ struct list_iter {
     bool reverse;
     struct index_runs runs;
     uint32_t run;       /* of the chunk that was found last */
-    bool loaded;        /* a chunk is unpacked in `entries` */
-    size_t count, next; /* of the unpacked chunk; `next` counts in the direction of travel */
+    bool loaded;        /* a chunk is in `entries`, upwards as much of it as was asked for */
+    size_t count, next; /* of that chunk; `next` counts in the direction of travel */
+    struct chunk_reader reader;
     struct list_entry entries[LIST_CHUNK_ENTRIES];
 };
 

@@ -133,14 +133,22 @@ int chunk_key_term(bool payload, struct slice key, struct term *ret_term)
     return OK;
 }
 
-int chunk_unpack(const struct chunk_head *head, bool payload, struct list_entry *entries)
+void chunk_reader_start(const struct chunk_head *head, struct chunk_reader *ret_reader)
 {
-    const uint8_t *at = (const uint8_t *)head->entries.data, *end = at + head->entries.len;
-    struct list_entry entry = { head->first, 0 };
-    for (size_t i = 0; i < head->count; i++) {
+    const uint8_t *at = (const uint8_t *)head->entries.data;
+    *ret_reader = (struct chunk_reader){ at, at + head->entries.len, head->last, head->count, 0, { head->first, 0 } };
+}
+
+int chunk_reader_go(struct chunk_reader *reader, bool payload, size_t upto, struct list_entry *entries)
+{
+    const uint8_t *at = reader->at, *end = reader->end;
+    struct list_entry entry = reader->entry;
+    size_t i = reader->done;
+    if (upto > reader->count) upto = reader->count;
+    for (; i < upto; i++) {
         uint64_t coded;
         if (i > 0) {
-            if (!varint_get(&at, end, &coded) || coded > head->last - entry.at) return chunk_damaged();
+            if (!varint_get(&at, end, &coded) || coded > reader->last - entry.at) return chunk_damaged();
             entry.at += coded;
         }
         if (payload) {
@@ -149,7 +157,17 @@ int chunk_unpack(const struct chunk_head *head, bool payload, struct list_entry 
         }
         entries[i] = entry;
     }
-    return entry.at == head->last && at == end ? OK : chunk_damaged();
+    reader->at = at;
+    reader->entry = entry;
+    reader->done = i;
+    return i < reader->count || (entry.at == reader->last && at == end) ? OK : chunk_damaged();
+}
+
+int chunk_unpack(const struct chunk_head *head, bool payload, struct list_entry *entries)
+{
+    struct chunk_reader reader;
+    chunk_reader_start(head, &reader);
+    return chunk_reader_go(&reader, payload, head->count, entries);
 }
 
 /* The last payload is known only after reading all; a list without payload needs no look at its entries. */

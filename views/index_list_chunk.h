@@ -54,6 +54,12 @@ struct chunk_head {
 int chunk_head_read(bool payload, const struct term *term, struct slice key, struct slice value,
                     struct chunk_head *ret_head);
 
+/* Unpacks a chunk a part at a time, from its beginning; reads the stored bytes, which must stay. */
+void chunk_reader_start(const struct chunk_head *head, struct chunk_reader *ret_reader);
+
+/* Goes on up to entry `upto` (not with it) of the chunk, or to its end; entries[i] gets the i-th one. */
+int chunk_reader_go(struct chunk_reader *reader, bool payload, size_t upto, struct list_entry *entries);
+
 /* head->count entries. */
 int chunk_unpack(const struct chunk_head *head, bool payload, struct list_entry *entries);
 

@@ -39,11 +39,30 @@ static uint32_t ids_run_of(uint32_t unit, uint32_t newest)
     return newest;
 }
 
+/* Records that begin so, with an id of REF_TEXT_MAX - 1 characters behind it, and have no other key that counts. */
+#define KEY_START "{\"key\":\""
+#define KEY_START_LEN (sizeof KEY_START - 1)
+#define KEY_TEXT_LEN (REF_TEXT_MAX - 1)
+
+static bool key_first(const struct message *message)
+{
+    struct slice record = message->record;
+    return message->key.data == record.data + KEY_START_LEN && message->key.len == KEY_TEXT_LEN &&
+           memcmp(record.data, KEY_START, KEY_START_LEN) == 0;
+}
+
+/* A place is where a record stands, times two, and one more if its id is its key_first: then the very text confirms it. */
+static uint64_t place_of(uint64_t seq, bool first)
+{
+    return seq << 1 | first;
+}
+
 static int messages_gather(struct view_batch *batch, const struct view_record *record)
 {
     const struct ref *id = &record->message->id;
     if (id->kind == REF_NONE) return OK;
-    const struct index_sort item = { index_get_u64be(id->id), (uint64_t)record->seq };
+    const struct index_sort item = { index_get_u64be(id->id),
+                                     place_of((uint64_t)record->seq, key_first(record->message)) };
     return buf_append(&batch->own, &item, sizeof item);
 }
 
@@ -65,9 +84,10 @@ static int messages_damaged(void)
     return err_set(ERR_CORRUPT, "the view messages holds a damaged entry; rebuild the views");
 }
 
-static uint64_t run_seq(uint32_t run, uint32_t place)
+/* The place as it is stored is that in the run. */
+static uint64_t run_place(uint32_t run, uint32_t place)
 {
-    return ((uint64_t)run << UNIT_BITS) + place;
+    return place_of((uint64_t)run << UNIT_BITS, false) + place;
 }
 
 /* The unit of the newest message: 1, 0 = there is none, <0. */
@@ -88,7 +108,7 @@ static int ids_take_set(struct ids *ids, struct kv_cursor *cursor, uint32_t unit
     for (; found == 1 && err == OK; found = kv_next(cursor, &key, &value)) {
         if (value.len != ID_BYTES) return messages_damaged();
         const uint8_t *id = (const uint8_t *)value.data;
-        err = ids_add(ids, index_get_u64be(id), run_seq(unit, index_get_u32be(id + ID_PREFIX)));
+        err = ids_add(ids, index_get_u64be(id), run_place(unit, index_get_u32be(id + ID_PREFIX)));
     }
     return err != OK ? err : found;
 }
@@ -114,7 +134,7 @@ static int ids_take_run(struct ids *ids, struct slice value, uint32_t unit)
     struct id_run run;
     int err = id_run_open(value, &run);
     for (size_t i = 0; i < run.count && err == OK; i++)
-        err = ids_add(ids, id_run_prefix(&run, i), run_seq(unit, id_run_place(&run, i)));
+        err = ids_add(ids, id_run_prefix(&run, i), run_place(unit, id_run_place(&run, i)));
     return err;
 }
 
@@ -183,9 +203,9 @@ static int ids_write(struct ids *ids, struct kv_txn *txn, const struct view *vie
         items[i] = (struct index_sort){ items[i].id, items[i].prefix };
     index_radix_sort(items, spare, n);
     for (size_t from = 0, to = 0; from < n && err == OK; from = to) {
-        uint32_t run = ids_run_of(unit_of(items[from].prefix), newest);
-        for (; to < n && ids_run_of(unit_of(items[to].prefix), newest) == run; to++)
-            items[to] = (struct index_sort){ items[to].id, items[to].prefix - run_seq(run, 0) };
+        uint32_t run = ids_run_of(unit_of(items[from].prefix >> 1), newest);
+        for (; to < n && ids_run_of(unit_of(items[to].prefix >> 1), newest) == run; to++)
+            items[to] = (struct index_sort){ items[to].id, items[to].prefix - run_place(run, 0) };
         index_radix_sort(items + from, spare, to - from);
         err = run == newest ? ids_write_set(txn, view->tables[IDS_NEWEST], run, items + from, to - from)
                             : ids_write_run(txn, view->tables[IDS_RUNS], run, items + from, to - from);
@@ -204,7 +224,7 @@ static int messages_write(const struct view *view, struct kv_txn *txn, struct vi
         memcpy(&item, batch->own.data + at, sizeof item);
         err = ids_add(&ids, item.prefix, item.id);
     }
-    uint32_t newest = unit_of(item.id), unit = newest;
+    uint32_t newest = unit_of(item.id >> 1), unit = newest;
     if (err == OK) err = ids_take_newest(&ids, txn, view->tables[IDS_NEWEST], newest, &unit);
     if (err == OK && unit != newest)
         err = ids_take_runs(&ids, txn, view->tables[IDS_RUNS], ids_run_of(unit, newest), newest);
@@ -213,16 +233,33 @@ static int messages_write(const struct view *view, struct kv_txn *txn, struct vi
     return err;
 }
 
-/* Is it the record of that message? A deleted one is none. */
-static int messages_confirm(struct log *log, int64_t seq, const struct ref *id, struct log_record *ret_record)
+/* An id that is looked for, in both forms. */
+struct wanted {
+    const struct ref *id;
+    uint64_t prefix;
+    char text[REF_TEXT_MAX];
+};
+
+static bool record_begins(struct slice record, const struct wanted *wanted)
+{
+    return record.len > KEY_START_LEN + KEY_TEXT_LEN &&
+           memcmp(record.data + KEY_START_LEN, wanted->text, KEY_TEXT_LEN) == 0 &&
+           memcmp(record.data, KEY_START, KEY_START_LEN) == 0;
+}
+
+/* Is at this place the record of that message? A deleted one is none. */
+static int messages_confirm(struct log *log, uint64_t place, const struct wanted *wanted, struct log_record *ret_record)
 {
     struct log_record record;
     struct ref found;
+    int64_t seq = (int64_t)(place >> 1);
     log_prefetch(log, seq);
     int err = log_get(log, seq, &record);
     if (err == ERR_DELETED) return 0;
     if (err != OK) return err;
-    if (record_key(record.value, &found) != OK || !ref_equal(&found, id)) return 0;
+    if (((place & 1) == 0 || !record_begins(record.value, wanted)) &&
+        (record_key(record.value, &found) != OK || !ref_equal(&found, wanted->id)))
+        return 0;
     *ret_record = record;
     return 1;
 }
@@ -234,10 +271,10 @@ struct probe {
 };
 
 /* The first record with that id in one of some runs: 1, 0, <0. All of them are asked for at once: what takes time is waiting for memory. */
-static int messages_probe(const struct flume_read *read, struct probe *probes, size_t count, const struct ref *id,
-                          struct log_record *ret_record)
+static int messages_probe(const struct flume_read *read, struct probe *probes, size_t count,
+                          const struct wanted *wanted, struct log_record *ret_record)
 {
-    uint64_t prefix = index_get_u64be(id->id);
+    uint64_t prefix = wanted->prefix;
     int match = 0;
     for (size_t i = 0; i < count; i++)
         id_run_fetch(&probes[i].run, prefix);
@@ -249,13 +286,12 @@ static int messages_probe(const struct flume_read *read, struct probe *probes, s
         const struct id_run *run = &probes[i].run;
         size_t at = id_run_lower(run, prefix, probes[i].from, probes[i].to);
         for (; at < probes[i].to && match == 0 && id_run_prefix(run, at) == prefix; at++)
-            match =
-                messages_confirm(read->log, (int64_t)run_seq(probes[i].unit, id_run_place(run, at)), id, ret_record);
+            match = messages_confirm(read->log, run_place(probes[i].unit, id_run_place(run, at)), wanted, ret_record);
     }
     return match;
 }
 
-static int messages_find_runs(const struct flume_read *read, kv_table table, const struct ref *id,
+static int messages_find_runs(const struct flume_read *read, kv_table table, const struct wanted *wanted,
                               struct log_record *ret_record)
 {
     struct probe probes[PROBES_MAX];
@@ -271,14 +307,14 @@ static int messages_find_runs(const struct flume_read *read, kv_table table, con
             if (err != OK) break;
             probes[count++].unit = index_get_u32be((const uint8_t *)key.data);
         }
-        match = err == OK ? messages_probe(read, probes, count, id, ret_record) : err;
+        match = err == OK ? messages_probe(read, probes, count, wanted, ret_record) : err;
     }
     kv_cursor_close(cursor);
     return found < 0 ? found : match;
 }
 
 /* The first record with that id in the newest unit: 1, 0, <0. */
-static int messages_find_newest(const struct flume_read *read, kv_table table, const struct ref *id,
+static int messages_find_newest(const struct flume_read *read, kv_table table, const struct wanted *wanted,
                                 struct log_record *ret_record)
 {
     uint8_t key_bytes[RUN_KEY], first[ID_BYTES] = { 0 };
@@ -288,13 +324,13 @@ static int messages_find_newest(const struct flume_read *read, kv_table table, c
     uint32_t unit = 0;
     int match = 0, err = kv_cursor_open(read->txn, table, &cursor);
     if (err != OK) return err;
-    memcpy(first, id->id, ID_PREFIX);
+    memcpy(first, wanted->id->id, ID_PREFIX);
     int found = ids_newest(cursor, &unit);
     index_put_u32be(key_bytes, unit);
     if (found == 1) found = kv_seek_value(cursor, key, (struct slice){ (const char *)first, sizeof first }, &value);
     while (found == 1 && match == 0 && value.len == ID_BYTES && memcmp(value.data, first, ID_PREFIX) == 0) {
         uint32_t place = index_get_u32be((const uint8_t *)value.data + ID_PREFIX);
-        match = messages_confirm(read->log, (int64_t)run_seq(unit, place), id, ret_record);
+        match = messages_confirm(read->log, run_place(unit, place), wanted, ret_record);
         if (match == 0) found = kv_next(cursor, &here, &value);
     }
     kv_cursor_close(cursor);
@@ -305,8 +341,10 @@ int messages_find(const struct flume_read *read, const struct ref *id, struct lo
 {
     const struct view *view = flume_view(read->flume, VIEW_messages);
     if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view messages");
-    int found = messages_find_runs(read, view->tables[IDS_RUNS], id, ret_record);
-    if (found == 0) found = messages_find_newest(read, view->tables[IDS_NEWEST], id, ret_record);
+    struct wanted wanted = { .id = id, .prefix = index_get_u64be(id->id) };
+    (void)ref_print(id, wanted.text);
+    int found = messages_find_runs(read, view->tables[IDS_RUNS], &wanted, ret_record);
+    if (found == 0) found = messages_find_newest(read, view->tables[IDS_NEWEST], &wanted, ret_record);
     if (found != 0) return found < 0 ? found : OK;
     return err_set(ERR_NOTFOUND, "no message with that id");
 }
