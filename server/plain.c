@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "store/err.h"
+#include "views/view_types.h"
 
 /* A bit for so many bytes of log. No two records that are at least as long start in the same piece; about shorter ones
  * nothing is remembered. */
@@ -17,16 +18,22 @@
 #define BITS_BYTES ((size_t)64 << 20)
 #define WORDS (BITS_BYTES / sizeof(uint64_t))
 
+/* The view is asked again when it is so much further. */
+#define LEARN_STEP (INT64_C(1) << 20)
+
 /* One for each log that was shown: a followed log may be replaced. */
 struct plain_log {
     struct plain_log *next;
     const struct log *log;
-    const void *base; /* of `words`, for prefetching */
-    _Atomic uint64_t *words;
+    const char *base;        /* of `words` and then `odd`, for prefetching */
+    _Atomic uint64_t *words; /* set = plain */
+    _Atomic uint64_t *odd;   /* set = a record that is not plain starts there; up to `learned` all others are */
+    _Atomic int64_t learned;
 };
 
 struct plain {
-    pthread_mutex_t lock; /* for adding to the list */
+    pthread_mutex_t lock;     /* for adding to the list */
+    pthread_mutex_t learning; /* held by who asks the view */
     _Atomic(struct plain_log *) first;
 };
 
@@ -35,6 +42,7 @@ int plain_open(struct plain **ret_plain)
     struct plain *plain = calloc(1, sizeof *plain);
     if (plain == NULL) return err_set(ERR_NOMEM, "out of memory");
     (void)pthread_mutex_init(&plain->lock, NULL);
+    (void)pthread_mutex_init(&plain->learning, NULL);
     *ret_plain = plain;
     return OK;
 }
@@ -44,10 +52,11 @@ void plain_free(struct plain *plain)
     if (plain == NULL) return;
     for (struct plain_log *log = atomic_load(&plain->first), *next; log != NULL; log = next) {
         next = log->next;
-        (void)munmap(log->words, BITS_BYTES);
+        (void)munmap(log->words, 2 * BITS_BYTES);
         free(log);
     }
     (void)pthread_mutex_destroy(&plain->lock);
+    (void)pthread_mutex_destroy(&plain->learning);
     free(plain);
 }
 
@@ -63,12 +72,14 @@ static struct plain_log *log_new(struct plain *plain, const struct log *log)
 {
     struct plain_log *of = malloc(sizeof *of);
     if (of == NULL) return NULL;
-    void *words = mmap(NULL, BITS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (words == MAP_FAILED) {
+    void *map = mmap(NULL, 2 * BITS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED) {
         free(of);
         return NULL;
     }
-    *of = (struct plain_log){ .next = atomic_load(&plain->first), .log = log, .base = words, .words = words };
+    *of = (struct plain_log){ .next = atomic_load(&plain->first), .log = log, .base = map, .words = map };
+    of->odd = of->words + WORDS;
+    atomic_init(&of->learned, SEQ_EMPTY);
     atomic_store_explicit(&plain->first, of, memory_order_release);
     return of;
 }
@@ -89,33 +100,82 @@ void plain_prefetch(struct plain *plain, const struct log *log, int64_t seq)
 {
     const struct plain_log *of = plain == NULL ? NULL : log_find(plain, log);
     size_t word = (size_t)((uint64_t)seq / PIECE_BYTES / 64);
-    if (of != NULL && word < WORDS) __builtin_prefetch((const char *)of->base + word * sizeof *of->words);
+    if (of == NULL || word >= WORDS) return;
+    bool learned = seq <= atomic_load_explicit(&of->learned, memory_order_relaxed);
+    __builtin_prefetch(of->base + (learned ? BITS_BYTES : 0) + word * sizeof *of->words);
 }
 
-/* false = the record has no bit. */
-static bool bit_of(const struct log_record *record, size_t *ret_word, uint64_t *ret_mask)
+/* false = what starts there has no bit. */
+static bool bit_of(int64_t seq, size_t *ret_word, uint64_t *ret_mask)
 {
-    uint64_t piece = (uint64_t)record->seq / PIECE_BYTES;
-    if (record->seq < 0 || record->value.len < PIECE_BYTES || piece / 64 >= WORDS) return false;
+    uint64_t piece = (uint64_t)seq / PIECE_BYTES;
+    if (seq < 0 || piece / 64 >= WORDS) return false;
     *ret_word = (size_t)(piece / 64);
     *ret_mask = UINT64_C(1) << (piece % 64);
     return true;
+}
+
+static bool bit_is_set(const _Atomic uint64_t *words, size_t word, uint64_t mask)
+{
+    return (atomic_load_explicit(&words[word], memory_order_relaxed) & mask) != 0;
 }
 
 bool plain_known(struct plain *plain, const struct log *log, const struct log_record *record)
 {
     size_t word;
     uint64_t mask;
-    if (plain == NULL || !bit_of(record, &word, &mask)) return false;
+    if (plain == NULL || !bit_of(record->seq, &word, &mask)) return false;
     const struct plain_log *of = log_find(plain, log);
-    return of != NULL && (atomic_load_explicit(&of->words[word], memory_order_relaxed) & mask) != 0;
+    if (of == NULL) return false;
+    if (record->seq <= atomic_load_explicit(&of->learned, memory_order_acquire))
+        return !bit_is_set(of->odd, word, mask);
+    return record->value.len >= PIECE_BYTES && bit_is_set(of->words, word, mask);
 }
 
 void plain_note(struct plain *plain, const struct log *log, const struct log_record *record)
 {
     size_t word;
     uint64_t mask;
-    if (plain == NULL || !bit_of(record, &word, &mask)) return;
+    if (plain == NULL || record->value.len < PIECE_BYTES || !bit_of(record->seq, &word, &mask)) return;
     struct plain_log *of = log_get_or_add(plain, log);
     if (of != NULL) (void)atomic_fetch_or_explicit(&of->words[word], mask, memory_order_relaxed);
+}
+
+static int learn_odd(void *ctx, int64_t seq)
+{
+    const struct plain_log *of = ctx;
+    size_t word;
+    uint64_t mask;
+    if (bit_of(seq, &word, &mask)) (void)atomic_fetch_or_explicit(&of->odd[word], mask, memory_order_relaxed);
+    return OK;
+}
+
+/* All of `learned` is good even if this fails half-way: bits above it say nothing. */
+static void learn_from(struct plain *plain, const struct flume_read *read)
+{
+    struct plain_log *of = log_get_or_add(plain, read->log);
+    const struct view *types = flume_view(read->flume, VIEW_types);
+    if (of == NULL || types == NULL) return;
+    int64_t since = flume_read_since(read, types), learned = atomic_load(&of->learned);
+    if (since > learned && types_odd(read, learned + 1, learn_odd, of) == OK)
+        atomic_store_explicit(&of->learned, since, memory_order_release);
+}
+
+static bool learn_pays(struct plain *plain, struct flume *flume)
+{
+    const struct plain_log *of = log_find(plain, flume_log(flume));
+    int64_t since = flume_since(flume, VIEW_MASK(types));
+    int64_t learned = of == NULL ? SEQ_EMPTY : atomic_load_explicit(&of->learned, memory_order_relaxed);
+    return learned == SEQ_EMPTY ? since != SEQ_EMPTY : since - learned >= LEARN_STEP;
+}
+
+void plain_learn(struct plain *plain, struct flume *flume)
+{
+    struct flume_read read;
+    if (plain == NULL || !learn_pays(plain, flume) || pthread_mutex_trylock(&plain->learning) != 0) return;
+    if (flume_read_begin(flume, &read) == OK) {
+        learn_from(plain, &read);
+        flume_read_end(&read);
+    }
+    (void)pthread_mutex_unlock(&plain->learning);
 }

@@ -1,12 +1,12 @@
-/* Which records are known to be plain: one valid JSON object that starts with {"key" and stands on one line. Showing such
- * a record is a copy; every other one has to be looked through first. Records do not change, so what was found out about
- * one once is remembered, a bit each. Any thread. */
+/* Which records are known to be plain (view_record.h): showing such a record is a copy; every other one has to be looked through first.
+ * The view types knows those that are not, up to where it is, and is asked once; what is newer is found out when it is shown, and remembered.
+ * Records do not change, so both is a bit each. Any thread. */
 #ifndef SERVER_PLAIN_H
 #define SERVER_PLAIN_H
 
 #include <stdbool.h>
 
-#include "store/log.h"
+#include "views/flume.h"
 
 struct plain;
 int plain_open(struct plain **ret_plain);
@@ -17,5 +17,8 @@ bool plain_known(struct plain *plain, const struct log *log, const struct log_re
 /* It will be asked about the record at `seq` soon: a hint. */
 void plain_prefetch(struct plain *plain, const struct log *log, int64_t seq);
 void plain_note(struct plain *plain, const struct log *log, const struct log_record *record);
+
+/* Takes over what the view types has come to know since it was asked last, once that is worth it. Cheap if nothing is new. */
+void plain_learn(struct plain *plain, struct flume *flume);
 
 #endif

@@ -6,6 +6,7 @@
 #include "server/plain.h"
 #include "server/text.h"
 #include "store/private_record.h"
+#include "views/view_record.h"
 
 /* Is this `{"key": …`? Then *ret_rest is what follows the bracket. */
 static bool record_has_key(struct slice value, struct slice *ret_rest)
@@ -90,20 +91,12 @@ int record_print(const struct log_record *record, struct buf *out)
     return record_put(record, (struct slice){ NULL, 0 }, out);
 }
 
-static bool record_is_plain(struct slice value)
-{
-    static const char start[] = "{\"key\"";
-    bool one_line;
-    return value.len > sizeof start && memcmp(value.data, start, sizeof start - 1) == 0 &&
-           value.data[value.len - 1] == '}' && json_valid_look(value, &one_line) && one_line;
-}
-
 int record_show(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out)
 {
     struct slice value = record->value, format;
     bool plain = plain_known(server->plain, log, record);
     if (!plain && private_record_format(value, &format)) return record_put(record, format, out);
-    if (!plain && record_is_plain(value)) {
+    if (!plain && record_is_line(value)) {
         plain_note(server->plain, log, record);
         plain = true;
     }

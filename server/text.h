@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "store/buf.h"
+#include "store/json_valid.h"
+#include "store/json_valid.h"
 #include "store/ref.h"
 
 bool text_is(struct slice text, const char *word);
@@ -33,13 +35,6 @@ void text_put_ref(struct buf *out, const struct ref *ref);
 
 /* A JSON string, or null if data is NULL. */
 void text_put_json(struct buf *out, struct slice text);
-
-/* Exactly one JSON value of RFC 8259 in valid UTF-8, not deeper than JSON_DEPTH_MAX. Records come from a file that others write: what
- * is shown inside a JSON answer or a text frame has to pass here first. One pass, no allocation. */
-bool json_valid(struct slice text);
-
-/* The same; of valid text it also says whether it stands on one line. */
-bool json_valid_look(struct slice text, bool *ret_one_line);
 
 /* Appends JSON that passed json_valid on one line: newlines, which can only stand between tokens, become spaces. */
 void json_put_line(struct buf *out, struct slice text);

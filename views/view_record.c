@@ -4,6 +4,8 @@
 
 #include "store/err.h"
 #include "store/json.h"
+#include "store/json_valid.h"
+#include "store/private_record.h"
 
 bool slice_equal(struct slice a, struct slice b)
 {
@@ -57,4 +59,18 @@ int record_author(struct slice record, struct ref *ret_author)
 int record_content(struct slice record, struct slice *ret_content)
 {
     return record_member(record, "content", ret_content);
+}
+
+bool record_is_line(struct slice record)
+{
+    static const char start[] = "{\"key\"";
+    bool one_line;
+    return record.len > sizeof start && memcmp(record.data, start, sizeof start - 1) == 0 &&
+           record.data[record.len - 1] == '}' && json_valid_look(record, &one_line) && one_line;
+}
+
+bool record_is_plain(struct slice record)
+{
+    struct slice format;
+    return record_is_line(record) && !private_record_format(record, &format);
 }

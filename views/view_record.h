@@ -19,6 +19,12 @@ int record_author(struct slice record, struct ref *ret_author);
 /* Raw value.content: 1, 0 if absent, ERR_JSON. */
 int record_content(struct slice record, struct slice *ret_content);
 
+/* Is it one valid JSON object that starts with {"key", on one line? */
+bool record_is_line(struct slice record);
+
+/* The same, and not an encrypted message: then showing it is copying it. */
+bool record_is_plain(struct slice record);
+
 bool ref_is_feed(const struct ref *ref);
 bool slice_equal(struct slice a, struct slice b);
 

@@ -4,9 +4,12 @@
 
 #include "store/err.h"
 #include "views/index_list.h"
+#include "views/view_batch.h"
 #include "views/view_record.h"
 
 enum { TYPES_TYPE, TYPES_PRIVATE };
+
+#define ODD_TABLE 0
 
 static int type_parse(const char *text, size_t len, struct term *ret_term, bool *ret_negate)
 {
@@ -86,10 +89,51 @@ int types_next(const struct flume_read *read, const struct term *after, struct b
     return 1;
 }
 
+/* ---- records that are not plain ------------------------------------------------------------------------------ */
+
+static void odd_term(struct term *ret_term)
+{
+    term_of_string("", 0, ret_term);
+}
+
+/* record_is_plain, of a record that was scanned: content that is no string is not encrypted. */
+static bool message_is_plain(const struct message *message)
+{
+    bool open = message->content.data != NULL && !message->is_private;
+    return open ? record_is_line(message->record) : record_is_plain(message->record);
+}
+
+static int types_gather(struct view_batch *batch, const struct view_record *record)
+{
+    struct term term;
+    if (message_is_plain(record->message)) return OK;
+    odd_term(&term);
+    return list_batch_add(batch->lists[ODD_TABLE], &term, (uint64_t)record->seq, 0);
+}
+
+int types_odd(const struct flume_read *read, int64_t from, types_odd_fn *fn, void *ctx)
+{
+    const struct view *view = flume_view(read->flume, VIEW_types);
+    struct list_iter iter;
+    struct list_entry entry;
+    struct term term;
+    if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view types");
+    odd_term(&term);
+    int err = list_iter_open(read->txn, view->tables[ODD_TABLE], false, &term, false, &iter);
+    if (err != OK) return err;
+    int found = list_seek(&iter, from < 0 ? 0 : (uint64_t)from, &entry);
+    for (; found == 1 && err == OK; found = err == OK ? list_next(&iter, &entry) : 0)
+        err = fn(ctx, (int64_t)entry.at);
+    list_iter_close(&iter);
+    return found < 0 ? found : err;
+}
+
 const struct view_ops view_types_ops = {
     .name = "types",
-    .version = 4,
+    .version = 5,
     .fields = (const struct field[]){ { "type", type_parse, type_emit },
                                       { "private", private_parse, private_emit },
                                       { NULL, NULL, NULL } },
+    .tables = (const struct view_table[]){ { .name = "odd", .shape = TABLE_POSTINGS }, { .name = NULL } },
+    .gather = types_gather,
 };

@@ -1,4 +1,5 @@
-/* View "types": content.type -> seqs. Fields `type` and `private` (true: content is encrypted). */
+/* View "types": content.type -> seqs. Fields `type` and `private` (true: content is encrypted). It also holds which
+ * records cannot be shown as they stand, so that all others need no look before they are. */
 #ifndef VIEWS_VIEW_TYPES_H
 #define VIEWS_VIEW_TYPES_H
 
@@ -12,5 +13,11 @@ struct type_count {
 
 /* Types in byte order: the first after that of the term `after` (NULL = from the start). 1 with the type's name appended to `name`, 0 = no more. */
 int types_next(const struct flume_read *read, const struct term *after, struct buf *name, struct type_count *ret_count);
+
+/* Takes a seq: OK to go on, or an error. */
+typedef int types_odd_fn(void *ctx, int64_t seq);
+
+/* The records from `from` up to where the view is that are not plain (view_record.h), in the order of the log. */
+int types_odd(const struct flume_read *read, int64_t from, types_odd_fn *fn, void *ctx);
 
 #endif

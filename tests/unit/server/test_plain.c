@@ -5,6 +5,10 @@
 
 #include "server/plain.h"
 #include "server/rows.h"
+#include "store/err.h"
+#include "tests/support/corpus.h"
+#include "views/view_record.h"
+#include "views/view_types.h"
 
 #define LONG_VALUE "{\"key\":\"%a\",\"value\":{\"text\":\"long enough to have a bit of its own in the table\"}}"
 
@@ -106,4 +110,76 @@ Test(plain, never_shows_a_known_record_that_became_zeros_as_text)
     cr_expect_eq(memchr(out.data, '\0', out.len), NULL);
     buf_free(&out);
     plain_free(plain);
+}
+
+/* ---- what the view types knows ---- */
+
+#define RECORDS 700
+
+static void show(struct plain *plain, const struct log *log, const struct log_record *record, struct buf *out)
+{
+    const struct server server = { .plain = plain };
+    buf_reset(out);
+    cr_assert_eq(record_show(&server, log, record, out), OK);
+}
+
+/* Every record is shown as if nothing were known, and those that are not plain are not taken for it. */
+Test(plain, what_was_learned_changes_no_byte)
+{
+    struct dice dice = dice_make();
+    struct corpus corpus;
+    struct corpus_flume served;
+    struct plain *plain;
+    struct buf with, without;
+    size_t known = 0, odd = 0;
+    corpus_make(&dice, RECORDS, &corpus);
+    corpus_serve(&corpus, &served);
+    cr_assert_eq(plain_open(&plain), OK);
+    buf_init(&with, 1 << 20);
+    buf_init(&without, 1 << 20);
+    plain_learn(plain, served.flume);
+    struct log *log = flume_log(served.flume);
+    for (size_t i = 0; i < RECORDS; i++) {
+        struct log_record record;
+        cr_assert_eq(log_get(log, corpus.records[i].seq, &record), OK);
+        bool is_plain = record_is_plain(record.value), taken = plain_known(plain, log, &record);
+        cr_assert(is_plain || !taken, "SLUICE_TEST_SEED=%llu: %s", (unsigned long long)dice.seed, corpus.texts[i]);
+        known += taken;
+        odd += !is_plain;
+        show(plain, log, &record, &with);
+        show(NULL, log, &record, &without);
+        cr_assert(with.len == without.len && memcmp(with.data, without.data, with.len) == 0,
+                  "SLUICE_TEST_SEED=%llu: %s", (unsigned long long)dice.seed, corpus.texts[i]);
+    }
+    cr_assert(known > RECORDS / 4 && odd > RECORDS / 20, "SLUICE_TEST_SEED=%llu: %zu %zu",
+              (unsigned long long)dice.seed, known, odd);
+    buf_free(&with);
+    buf_free(&without);
+    plain_free(plain);
+    corpus_stop(&served);
+    corpus_free(&corpus);
+}
+
+/* What stands behind the view's place is looked at, whatever was learned before it. */
+Test(plain, learns_nothing_about_what_comes_later)
+{
+    static const char *const texts[] = { LONG_VALUE };
+    struct corpus_flume served;
+    struct plain *plain;
+    struct log_record there;
+    corpus_serve_texts(texts, 1, &served);
+    cr_assert_eq(plain_open(&plain), OK);
+    plain_learn(plain, served.flume);
+    plain_learn(plain, served.flume);
+    plain_learn(NULL, served.flume);
+    struct log *log = flume_log(served.flume);
+    cr_assert_eq(log_get(log, 0, &there), OK);
+    const struct log_record later = record_at((int64_t)there.value.len + 12, LONG_VALUE);
+    cr_expect(plain_known(plain, log, &there));
+    cr_expect(!plain_known(plain, log, &later));
+    cr_expect(!plain_known(plain, &second, &there));
+    plain_note(plain, log, &later);
+    cr_expect(plain_known(plain, log, &later));
+    plain_free(plain);
+    corpus_stop(&served);
 }

@@ -4,6 +4,7 @@
 
 #include "store/err.h"
 #include "tests/support/corpus.h"
+#include "views/view_record.h"
 #include "views/view_types.h"
 
 #define RECORDS 500
@@ -78,4 +79,42 @@ Test(view_types, a_long_name_is_cut_when_all_its_messages_are_deleted)
     buf_free(&name);
     flume_read_end(&read);
     corpus_stop(&served);
+}
+
+struct odd {
+    const struct corpus *corpus;
+    size_t next;
+    unsigned long long seed;
+};
+
+static int odd_is_next(void *ctx, int64_t seq)
+{
+    struct odd *odd = ctx;
+    while (odd->next < RECORDS && record_is_plain(odd->corpus->messages[odd->next].record))
+        odd->next++;
+    cr_assert_lt(odd->next, RECORDS, "SLUICE_TEST_SEED=%llu", odd->seed);
+    cr_assert_eq(odd->corpus->records[odd->next].seq, seq, "SLUICE_TEST_SEED=%llu", odd->seed);
+    odd->next++;
+    return OK;
+}
+
+Test(view_types, records_that_are_not_plain_are_those_of_a_loop)
+{
+    struct dice dice = dice_make();
+    struct corpus corpus;
+    struct corpus_flume served;
+    struct flume_read read;
+    corpus_make(&dice, RECORDS, &corpus);
+    corpus_serve(&corpus, &served);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    for (size_t from = 0; from < RECORDS; from += 1 + dice_roll(&dice, 90)) {
+        struct odd odd = { &corpus, from, dice.seed };
+        cr_assert_eq(types_odd(&read, corpus.records[from].seq, odd_is_next, &odd), OK);
+        while (odd.next < RECORDS)
+            cr_assert(record_is_plain(corpus.messages[odd.next++].record), "SLUICE_TEST_SEED=%llu",
+                      (unsigned long long)dice.seed);
+    }
+    flume_read_end(&read);
+    corpus_stop(&served);
+    corpus_free(&corpus);
 }

@@ -1,11 +1,10 @@
-#include "server/text.h"
+#include "store/json_valid.h"
 
 #include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
-#include "store/err.h"
 #include "store/json.h"
 
 /* Everything below passes over one thing at `p`: it answers where that ends, NULL if it is not there. A place stays in a register that
@@ -226,27 +225,4 @@ bool json_valid(struct slice text)
 {
     bool one_line;
     return json_valid_look(text, &one_line);
-}
-
-void json_one_line(struct buf *out, size_t start)
-{
-    char *end = out->data + out->len;
-    for (char *p = out->data + start; (p = memchr(p, '\n', (size_t)(end - p))) != NULL;)
-        *p++ = ' ';
-    for (char *p = out->data + start; (p = memchr(p, '\r', (size_t)(end - p))) != NULL;)
-        *p++ = ' ';
-}
-
-void json_put_line(struct buf *out, struct slice text)
-{
-    size_t start = out->len;
-    if (buf_append(out, text.data, text.len) == OK && text.len > 0) json_one_line(out, start);
-}
-
-void json_put_valid(struct buf *out, struct slice text)
-{
-    if (json_valid(text))
-        json_put_line(out, text);
-    else
-        (void)buf_puts(out, "null");
 }
