@@ -184,6 +184,7 @@ int api_problem_err(struct api_reply *reply, int err)
 {
     const char *name = problem_of((enum err)err);
     const char *detail = err_detail(err);
+    if (err == ERR_SLOW) reply->slow = true;
     if (strcmp(name, "internal") == 0) {
         char quoted[DIAG_QUOTE_MAX];
         diag_error("request_failed", "code=%s detail=%s", err_name(err), diag_quote(detail, quoted));

@@ -132,6 +132,7 @@ struct api_reply {
     struct api_bytes bytes; /* instead of body */
     struct rows *stream;    /* instead of body: rows pulled while the client reads (rows.h); owned by the reply */
     bool uri_ids;           /* as the request's; api_json and api_reply_rows see to it */
+    bool slow;              /* it took longer than the thread's patience (patience.h) */
     enum api_format { API_JSON, API_NDJSON, API_SSE, API_ATOM, API_RSS, API_JSON_FEED } format; /* of the stream */
 };
 

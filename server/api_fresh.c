@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "server/api.h"
+#include "server/patience.h"
 #include "server/text.h"
 
 /* ---- freshness ---- */
@@ -91,7 +92,7 @@ bool api_fresh_cancel(struct api_request *req)
 int api_read_begin(const struct server *server, struct flume_read *ret_read)
 {
     int err = flume_read_begin(server->flume, ret_read);
-    if (err == OK) ret_read->deadline_ms = flume_now_ms() + server->config->query_timeout * 1000;
+    if (err == OK) ret_read->deadline_ms = flume_now_ms() + patience_of_query(server);
     return err;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "server/api_record.h"
+#include "server/patience.h"
 #include "server/rows_log.h"
 #include "server/rows_views.h"
 
@@ -46,7 +47,7 @@ static int links_count_answer(struct api_request *req, struct api_reply *reply, 
     int64_t since = flume_read_since(&read, flume_view(read.flume, VIEW_links));
     bool known = api_not_modified(req, reply, since);
     struct links_query query = params->query;
-    query.deadline_ms = flume_now_ms() + req->server->config->query_timeout * 1000;
+    query.deadline_ms = flume_now_ms() + patience_of_query(req->server);
     if (!known) err = links_count(&read, &query, &count);
     flume_read_end(&read);
     if (known) return API_DONE;

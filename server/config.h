@@ -60,6 +60,8 @@ struct config {
     int64_t blob_wait_max;     /* seconds that a request may wait for a blob */
     int64_t blob_waits_max;    /* requests that wait for blobs at once */
     int64_t http_threads;
+    int64_t query_threads;
+    int64_t queries_max; /* that take long, at once */
 
     /* commands */
     bool trust; /* import: signatures are not checked */

@@ -96,6 +96,8 @@ const struct config_option config_table[] = {
     { LIMIT("blob-wait-max", blob_wait_max, "60", 0, 3600, "seconds that a request may wait for a blob") },
     { LIMIT("blob-waits-max", blob_waits_max, "256", 1, 100000, "requests that wait for blobs at once") },
     { LIMIT("http-threads", http_threads, "2", 1, 64, "threads that answer HTTP") },
+    { LIMIT("query-threads", query_threads, "2", 1, 64, "threads for queries that take long") },
+    { LIMIT("queries-max", queries_max, "256", 1, 100000, "queries that take long, at once; the others wait in line") },
 
     /* commands */
     { FLAG("trust", CONFIG_IMPORT, trust, "do not check signatures") },

@@ -117,6 +117,7 @@ static void *beat_run(void *cls)
 
 static void http_free(struct http *http)
 {
+    jobs_stop(http->jobs);
     exchange_free_spare(http);
     ready_free_all(http);
     (void)pthread_cond_destroy(&http->changed);
@@ -129,13 +130,18 @@ int http_start(struct server *server, struct http **ret_http)
     struct http *http = calloc(1, sizeof *http);
     if (http == NULL) return err_set(ERR_NOMEM, "out of memory");
     http->server = server;
+    int err = jobs_start(server->config->query_threads, server->config->queries_max, &http->jobs);
+    if (err != OK) {
+        free(http);
+        return err;
+    }
     (void)pthread_mutex_init(&http->lock, NULL);
     pthread_condattr_t attr;
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&http->changed, &attr);
     (void)pthread_condattr_destroy(&attr);
-    int err = daemon_start(http);
+    err = daemon_start(http);
     if (err != OK) {
         http_free(http);
         return err;

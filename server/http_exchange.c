@@ -8,6 +8,7 @@
 #include "server/gate.h"
 #include "server/handshake.h"
 #include "server/http_internal.h"
+#include "server/patience.h"
 #include "server/text.h"
 #include "store/blob_dir.h"
 
@@ -544,18 +545,96 @@ static bool handler_park(struct exchange *exchange)
     return park;
 }
 
+/* ---- queries that take long ---- */
+
+int64_t http_patience(const struct http *http)
+{
+    return jobs_busy(http->jobs) ? HTTP_PATIENCE_BUSY : HTTP_PATIENCE;
+}
+
+bool exchange_give(struct exchange *exchange, void (*work)(void *ctx))
+{
+    struct http *http = exchange->http;
+    if (!jobs_reserve(http->jobs)) return false;
+    exchange->job = (struct job){ .work = work, .ctx = exchange };
+    MHD_suspend_connection(exchange->connection);
+    http->waiting++;
+    jobs_add(http->jobs, &exchange->job);
+    return true;
+}
+
+/* As if the handler had not been called. */
+static void reply_renew(struct api_reply *reply)
+{
+    const struct buf body = reply->body;
+    reply->body = (struct buf){ .max = body.max };
+    api_reply_free(reply);
+    api_reply_init(reply);
+    reply->body = buf_renew(body, body.max);
+}
+
+static void handler_closing(struct exchange *exchange)
+{
+    (void)api_problem(&exchange->reply, "not-ready", NULL, "the server is closing");
+}
+
+/* The handler once more, on a thread of the jobs. */
+static void handler_work(void *ctx)
+{
+    struct exchange *exchange = ctx;
+    struct http *http = exchange->http;
+    bool entered = handler_enter(exchange), wait = false;
+    if (entered)
+        wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
+    else
+        handler_closing(exchange);
+    (void)pthread_mutex_lock(&http->lock);
+    exchange->done = !wait;
+    if (wait && exchange->state == EXCHANGE_RUNNING) {
+        exchange->state = EXCHANGE_PARKED;
+        exchange_list_add(&http->parked, exchange);
+    } else {
+        http->waiting--;
+        MHD_resume_connection(exchange->connection);
+    }
+    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
+    (void)pthread_mutex_unlock(&http->lock);
+    if (entered) handler_left(http);
+}
+
+/* false = the problem is made. */
+static bool handler_give(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    reply_renew(&exchange->reply);
+    (void)pthread_mutex_lock(&http->lock);
+    bool given = exchange_give(exchange, handler_work);
+    (void)pthread_mutex_unlock(&http->lock);
+    if (given) return true;
+    (void)api_header_add(&exchange->reply, "Retry-After", "1");
+    (void)api_problem(&exchange->reply, "overloaded", NULL, "%lld queries that take long are under way already",
+                      (long long)http->server->config->queries_max);
+    return false;
+}
+
+/* ---- */
+
 /* Calls the handler until it is done; true = it waits. */
 static bool handler_run(struct exchange *exchange)
 {
     struct http *http = exchange->http;
+    bool reads = exchange->req.method == API_GET || exchange->req.method == API_HEAD;
     for (;;) {
         if (!handler_enter(exchange)) {
-            (void)api_problem(&exchange->reply, "not-ready", NULL, "the server is closing");
+            handler_closing(exchange);
             return false;
         }
+        patience_limit(reads ? http_patience(http) : 0);
         bool wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
-        bool parked = wait && handler_park(exchange);
-        /* From here on the exchange may be gone, if it is parked. */
+        patience_limit(0);
+        bool slow = reads && !wait && exchange->reply.slow;
+        bool parked = slow ? handler_give(exchange) : wait && handler_park(exchange);
+        /* From here on the exchange may be gone, if it is parked or given away. */
         handler_left(http);
         if (parked || !wait) return parked;
     }
@@ -576,7 +655,7 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, cons
         return body_take(exchange, upload, len);
     }
     if (!gate_body_over(&exchange->owner->times)) return MHD_NO;
-    if (!exchange->refused) {
+    if (!exchange->refused && !exchange->done) {
         exchange->req.body = (struct slice){ exchange->body.data, exchange->body.len };
         if (handler_run(exchange)) return MHD_YES;
     }

@@ -13,6 +13,7 @@
 #include "server/access.h"
 #include "server/api.h"
 #include "server/gate.h"
+#include "server/jobs.h"
 
 struct exchange;
 
@@ -37,6 +38,7 @@ struct http {
     struct server *server;
     struct MHD_Daemon *daemon;
     pthread_t beat_thread;
+    struct jobs *jobs; /* what takes longer than others can wait for it */
 
     pthread_mutex_t lock;
     pthread_cond_t
@@ -48,7 +50,7 @@ struct http {
     struct exchange *spare;      /* over; by `next` */
     size_t spare_count;
     struct ready *ready[READY_SLOTS]; /* by length */
-    size_t waiting;                   /* handlers that answered API_WAIT and were not resumed yet */
+    size_t waiting;                   /* suspended, and not resumed yet: handlers that answered API_WAIT, and jobs */
     int64_t streams;                  /* live streams open */
 
     /* without the lock: */
@@ -59,6 +61,15 @@ struct http {
     _Atomic bool stopping;   /* streams end after what they have, connections close after their answer */
     _Atomic bool ending;     /* no handler is called and nothing suspended any more */
 };
+
+/* What may be looked for on an HTTP thread, in ms; what takes longer is begun anew, or gone on with, by a job. The less, the more jobs there are. */
+#define HTTP_PATIENCE 5
+#define HTTP_PATIENCE_BUSY 1
+int64_t http_patience(const struct http *http);
+
+/* Suspends the connection and gives the exchange away to job.work, which resumes it: from then on it is not touched. Under http->lock; false =
+ * there are too many jobs. */
+bool exchange_give(struct exchange *exchange, void (*work)(void *ctx));
 
 /* The handler's wait. resume() may come on any thread as soon as the handler has arranged it, also before it has
  * returned. */
@@ -95,6 +106,8 @@ struct exchange {
     bool refused; /* the reply is a problem made before any handler */
     bool close;   /* the connection is no good any more */
     enum exchange_state state;
+    struct job job;
+    bool done; /* a job has made the reply */
 
     /* the stream of the reply */
     struct buf out; /* framed rows not yet given to libmicrohttpd */
@@ -102,6 +115,7 @@ struct exchange {
     uint64_t seen;   /* http->generation before the last look */
     int64_t last_ms; /* when bytes were given last */
     bool finished;   /* nothing follows `out` */
+    bool slow;       /* the next row has to be looked for by a job */
     bool counted;    /* in http->streams */
     bool flows;      /* in http->flowing */
     bool wide;       /* in http->wide */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/http_internal.h"
+#include "server/patience.h"
 #include "server/rows.h"
 #include "server/send_buffer.h"
 
@@ -95,6 +96,8 @@ static void stream_collect(struct exchange *exchange, struct buf *out, size_t wa
     int got = 1;
     while (got == 1 && out->len < want)
         got = rows_next_framed(rows, exchange->reply.format, out);
+    exchange->slow = got == ERR_SLOW && patience_limited();
+    if (exchange->slow) return;
     if (got < 0) (void)rows_error_framed(got, exchange->reply.format, out);
     if (got < 0 || (got == 0 && (rows->ended || !rows->live))) exchange->finished = true;
 }
@@ -174,6 +177,53 @@ static void stream_look(struct exchange *exchange, bool *ret_stopping, bool *ret
     (void)pthread_mutex_unlock(&http->lock);
 }
 
+/* Looks for the next row on a thread of the jobs. */
+static void stream_work(void *ctx)
+{
+    struct exchange *exchange = ctx;
+    struct http *http = exchange->http;
+    atomic_fetch_add(&http->handling, 1);
+    if (!atomic_load(&http->ending)) stream_fill(exchange, 1);
+    (void)pthread_mutex_lock(&http->lock);
+    http->waiting--;
+    stream_flows(exchange, true);
+    MHD_resume_connection(exchange->connection);
+    /* from here on the exchange may be gone */
+    atomic_fetch_sub(&http->handling, 1);
+    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
+    (void)pthread_mutex_unlock(&http->lock);
+}
+
+/* false = there are too many jobs: the stream ends with an error that says so. */
+static bool stream_give_away(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    exchange->slow = false;
+    (void)pthread_mutex_lock(&http->lock);
+    stream_flows(exchange, false);
+    bool given = exchange_give(exchange, stream_work);
+    (void)pthread_mutex_unlock(&http->lock);
+    if (given) return true;
+    int err = err_set(ERR_QUEUE, "%lld queries that take long are under way already",
+                      (long long)http->server->config->queries_max);
+    (void)rows_error_framed(err, exchange->reply.format, &exchange->out);
+    exchange->finished = true;
+    return false;
+}
+
+/* What there is to give without looking for long: bytes put into `to`, 0 = they are in `out`, or there are none. */
+static size_t stream_look_for(struct exchange *exchange, char *to, size_t max)
+{
+    size_t len = 0;
+    patience_limit(http_patience(exchange->http));
+    if (stream_bytes(exchange) == 0)
+        len = stream_fill_direct(exchange, to, max);
+    else
+        stream_fill(exchange, max);
+    patience_limit(0);
+    return len;
+}
+
 static ssize_t stream_read(void *cls, uint64_t at, char *to, size_t max)
 {
     struct exchange *exchange = cls;
@@ -186,13 +236,15 @@ static ssize_t stream_read(void *cls, uint64_t at, char *to, size_t max)
             stream_look(exchange, &stopping, &ending);
             /* the client must be able to tell a stream that was cut from one that ended */
             if (ending) return MHD_CONTENT_READER_END_WITH_ERROR;
-            bool direct = stream_bytes(exchange) == 0;
-            size_t len = direct ? stream_fill_direct(exchange, to, max) : 0;
+            size_t len = exchange->slow ? 0 : stream_look_for(exchange, to, max);
             if (len > 0) return (ssize_t)len;
-            if (!direct) stream_fill(exchange, max);
         }
         if (stream_bytes(exchange) > 0) return (ssize_t)stream_give(exchange, to, max);
         if (exchange->finished) return MHD_CONTENT_READER_END_OF_STREAM;
+        if (exchange->slow) {
+            if (stream_give_away(exchange)) return 0;
+            continue;
+        }
         if (stopping)
             exchange->finished = true;
         else if (stream_silent(exchange, flume_now_ms()))

@@ -7,6 +7,7 @@
 #include "server/api_record.h"
 #include "server/filter_params.h"
 #include "server/limits.h"
+#include "server/patience.h"
 #include "server/reader_print.h"
 #include "server/reader_text.h"
 #include "server/rows_log.h"
@@ -317,7 +318,7 @@ static int reader_make(struct api_request *req, struct buf *out, int format, con
                        int64_t limit)
 {
     struct reader reader = { .source = source, .server = req->server, .limit = limit };
-    reader.deadline_ms = flume_now_ms() + req->server->config->query_timeout * 1000;
+    reader.deadline_ms = flume_now_ms() + patience_of_query(req->server);
     int err = api_read_begin(req->server, &reader.read);
     if (err != OK) return err;
     err = reader_open(&reader);

@@ -5,6 +5,7 @@
 
 #include "server/ids.h"
 #include "server/limits.h"
+#include "server/patience.h"
 #include "server/text.h"
 
 #define PAGE_ROWS_DEFAULT 50
@@ -177,7 +178,7 @@ static int page_next(const struct api_request *req, struct api_reply *reply, str
         rows->ended = false;
         got = rows->ops->next(rows, &reply->body);
         reply->body.len = end;
-        if (got == ERR_SLOW) got = 1; /* there may be one: whoever asks goes on looking */
+        if (got == ERR_SLOW && !patience_limited()) got = 1; /* there may be one: whoever asks goes on looking */
     }
     if (got == 1) {
         url_put(&url, req, (struct slice){ cursor.data, cursor.len });
@@ -202,7 +203,7 @@ static int page_collect(const struct api_request *req, struct api_reply *reply, 
     struct buf *body = &reply->body;
     bool wanted = rows->limit > 0, full = false;
     size_t count = 0;
-    int64_t deadline = flume_now_ms() + req->server->config->query_timeout * 1000;
+    int64_t deadline = flume_now_ms() + patience_of_query(req->server);
     int got = 0;
     buf_putc(body, '{');
     int err = rows->ops->head != NULL ? rows->ops->head(rows, body) : OK;
@@ -212,12 +213,14 @@ static int page_collect(const struct api_request *req, struct api_reply *reply, 
         size_t mark = body->len;
         if (count > 0) buf_putc(body, ',');
         got = rows_next(rows, body);
-        if (got < 0 && (got != ERR_SLOW || count == 0)) return got;
+        if (got < 0 && (got != ERR_SLOW || count == 0 || patience_limited())) return got;
         if (got != 1) body->len = mark;
         if (body->err != OK) return err_set(body->err, "the page is too large: ask for fewer rows");
         count += got == 1;
-        full = got == ERR_SLOW || (got == 1 && (rows->limit == 0 || body->len >= LIMIT_PAGE_BYTES ||
-                                                (count % PAGE_ROWS_PER_LOOK == 0 && flume_now_ms() >= deadline)));
+        full = got == ERR_SLOW || (got == 1 && (rows->limit == 0 || body->len >= LIMIT_PAGE_BYTES));
+        if (full || got != 1 || count % PAGE_ROWS_PER_LOOK != 0 || flume_now_ms() < deadline) continue;
+        if (patience_limited()) return err_set(ERR_SLOW, "the page takes longer than others can wait for it");
+        full = true;
     } while (got == 1 && !full);
     buf_puts(body, "],\"since\":");
     buf_put_int(body, rows->since);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "server/patience.h"
 #include "server/plain.h"
 
 struct rows_log {
@@ -48,7 +49,7 @@ static int near_ready(struct rows_log *self)
     if (self->near != NULL || !near_params_given(&self->near_params)) return 1;
     struct server *server = self->rows.server;
     if (views_since(server->flume, near_params_views(&self->near_params)) < self->near_since) return 0;
-    int err = near_open(server, &self->near_params, self->patience_ms, &self->near_walk, &self->near);
+    int err = near_open(server, &self->near_params, patience_of(self->patience_ms), &self->near_walk, &self->near);
     if (err == OK) seq_source_near(&self->source, self->near);
     return err == OK ? 1 : err;
 }

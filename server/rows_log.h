@@ -36,6 +36,7 @@ struct seq_source {
     bool held;                /* `record` was not taken */
     int64_t horizon;          /* durable when it was last asked for */
 
+    int64_t patience_ms;     /* of one look for the next seqs of a query */
     struct seq_queue *queue; /* otherwise: seqs of a query; NULL = the log is read */
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/patience.h"
 #include "server/rows_log.h"
 #include "server/text.h"
 #include "views/search.h"
@@ -167,8 +168,8 @@ static int ranked_open(struct rows_search *self)
     self->log = flume_log(server->flume);
     self->complete = true;
     if (range.max < 0 || range.min > range.max) return OK;
-    int err = search_rank(server->flume, &self->params.params.filter, &range, server->config->query_timeout * 1000,
-                          &self->hits, &self->hit_count, &self->complete);
+    int err = search_rank(server->flume, &self->params.params.filter, &range, patience_of_query(server), &self->hits,
+                          &self->hit_count, &self->complete);
     self->next = (uint64_t)self->params.skip < self->hit_count ? (size_t)self->params.skip : self->hit_count;
     return err;
 }
@@ -208,7 +209,7 @@ static int search_near(struct rows_search *self)
     struct filter_params *params = &self->params.params;
     struct graph_walk *walk = NULL;
     if (!near_params_given(&params->near)) return OK;
-    int err = near_open(server, &params->near, server->config->query_timeout * 1000, &walk, &self->near);
+    int err = near_open(server, &params->near, patience_of_query(server), &walk, &self->near);
     graph_close(walk);
     params->filter.near = self->near;
     return err;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "server/patience.h"
 #include "server/rows_log.h"
 #include "server/rows_views.h"
 #include "server/text.h"
@@ -77,7 +78,7 @@ static int threads_near(struct rows_threads *self, const struct near_params *par
 {
     struct server *server = self->rows.server;
     struct graph_walk *walk = NULL;
-    int err = near_open(server, params, server->config->query_timeout * 1000, &walk, &self->near);
+    int err = near_open(server, params, patience_of_query(server), &walk, &self->near);
     graph_close(walk);
     return err;
 }

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "server/patience.h"
 #include "server/rows_log.h"
 
 /* Seqs of a query, fetched in batches. */
@@ -35,6 +36,7 @@ int seq_source_open(struct seq_source *source, struct flume *flume, const struct
         .above = params->above ? params->range.min : SEQ_EMPTY,
         .below = params->below ? params->range.max : SEQ_EMPTY,
         .horizon = SEQ_EMPTY,
+        .patience_ms = INT64_MAX,
     };
     if (filter->count > 0 || range.reverse || near_params_given(&params->near))
         return queue_open(source, flume, filter, &range, batch);
@@ -54,7 +56,7 @@ void seq_source_near(struct seq_source *source, const struct near *near)
 
 void seq_source_patience(struct seq_source *source, int64_t ms)
 {
-    if (source->queue != NULL) source->queue->query.patience_ms = ms;
+    source->patience_ms = ms;
 }
 
 static bool source_wanted(const struct seq_source *source, int64_t seq)
@@ -72,6 +74,7 @@ static int queue_peek(struct seq_source *source, struct flume *flume, int64_t *r
             *ret_seq = queue->seqs[queue->next];
             return 1;
         }
+        queue->query.patience_ms = patience_of(source->patience_ms);
         int count = query_next(&queue->query, flume, queue->seqs, queue->batch);
         if (count <= 0) return count;
         queue->count = (size_t)count;

@@ -1,4 +1,4 @@
-/* Requests, waits that end before and after their handler, live streams, clients that vanish, wakes and stops, all at
+/* Requests, waits that end before and after their handler, queries and rows that take long, live streams, clients that vanish, wakes and stops, all at
  * once: to be run under ThreadSanitizer.
  *
  *     stress_http [SECONDS]        SLUICE_TEST_SEED repeats the choices of a run, as far as threads allow */
@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/patience.h"
 #include "server/rows.h"
 #include "tests/support/http_kit.h"
 #include "tests/support/scratch.h"
@@ -53,6 +54,8 @@ static void waiter_free(void *state)
 
 static int handle_wait(struct api_request *req, struct api_reply *reply)
 {
+    if (req->state != NULL && patience_limited() && req->path_params[0].value.data[1] == 'o')
+        return api_problem_err(reply, err_set(ERR_SLOW, "not here"));
     if (req->state != NULL) {
         buf_puts(&reply->body, "\"waited\"");
         return API_DONE;
@@ -75,6 +78,7 @@ static int tide_next(struct rows *rows, struct buf *out)
 {
     struct tide_rows *self = (struct tide_rows *)rows;
     if (self->at >= tide) return 0;
+    if (self->at % 7 == 0 && patience_limited()) return err_set(ERR_SLOW, "not here");
     buf_printf(out, "{\"n\":%lld}", (long long)self->at);
     rows->cursor = self->at++;
     return 1;

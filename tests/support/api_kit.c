@@ -50,6 +50,7 @@ void api_kit_open(struct api_kit *kit, bool accept_any)
         .target_max = 8192,
         .wait_timeout = 10,
         .query_timeout = 10,
+        .queries_max = 64,
         .stall_timeout = 30,
         .header_timeout = 5,
         .limit_max = 1000,

@@ -32,6 +32,7 @@ void http_kit_config(struct http_kit *kit)
         .header_timeout = 10,
         .wait_timeout = 10,
         .query_timeout = 10,
+        .queries_max = 64,
         .stall_timeout = 30,
         .limit_max = 1000,
         .heartbeat = 1,

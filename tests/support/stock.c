@@ -23,6 +23,7 @@ static void stock_configure(void)
         .subscriptions_max = 4,
         .frame_max = 65536,
         .query_timeout = 60,
+        .queries_max = 64,
     };
     stock.server = (struct server){
         .config = &stock.config, .flume = stock.served.flume, .owned = true, .started_ms = flume_now_ms()

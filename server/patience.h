@@ -1,0 +1,18 @@
+/* How long a query may look: --query-timeout, or, on a thread that others wait for, a moment. Whatever looks for longer than that there
+ * answers ERR_SLOW, and is begun anew or gone on with where it holds nobody up (jobs.h). */
+#ifndef SERVER_PATIENCE_H
+#define SERVER_PATIENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct server;
+
+/* Of this thread from now on: at most `ms`; 0 or less = as long as it takes. */
+void patience_limit(int64_t ms);
+bool patience_limited(void);
+
+int64_t patience_of(int64_t ms); /* `ms`, or what the thread has if that is less */
+int64_t patience_of_query(const struct server *server);
+
+#endif

@@ -1,0 +1,303 @@
+/* Queries that take long: no HTTP thread is held by one. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/patience.h"
+#include "server/rows.h"
+#include "tests/support/flume_kit.h"
+#include "tests/support/http_kit.h"
+
+#define HEAD(target) "GET " target " HTTP/1.1\r\nHost: localhost\r\n"
+#define CLOSE "Connection: close\r\n\r\n"
+#define NDJSON "Accept: application/x-ndjson\r\n"
+
+/* ---- a gate that queries stand at ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
+static bool gate_is_open;
+static atomic_uint held, briefly;
+
+/* What a query does that takes long: it gives up where others wait, and otherwise goes on until the gate is opened. */
+static int look(void)
+{
+    if (patience_limited()) {
+        (void)atomic_fetch_add(&briefly, 1);
+        return err_set(ERR_SLOW, "not here");
+    }
+    (void)atomic_fetch_add(&held, 1);
+    (void)pthread_mutex_lock(&lock);
+    while (!gate_is_open)
+        (void)pthread_cond_wait(&opened, &lock);
+    (void)pthread_mutex_unlock(&lock);
+    return OK;
+}
+
+static void gate_open(void)
+{
+    (void)pthread_mutex_lock(&lock);
+    gate_is_open = true;
+    (void)pthread_cond_broadcast(&opened);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+static bool held_are(void *ctx)
+{
+    return atomic_load(&held) == *(unsigned *)ctx;
+}
+
+static bool briefly_were(void *ctx)
+{
+    return atomic_load(&briefly) == *(unsigned *)ctx;
+}
+
+/* ---- routes ---- */
+
+static int handle_hello(struct api_request *req, struct api_reply *reply)
+{
+    (void)req;
+    buf_puts(&reply->body, "{\"hello\":true}");
+    return API_DONE;
+}
+
+static int handle_slow(struct api_request *req, struct api_reply *reply)
+{
+    (void)req;
+    (void)api_header_add(reply, "ETag", "\"once\"");
+    buf_puts(&reply->body, "{\"slow\":");
+    int err = look();
+    if (err != OK) return api_problem_err(reply, err);
+    buf_puts(&reply->body, "true}");
+    return API_DONE;
+}
+
+/* Waits, too, when it is called for the second time. */
+static int handle_slow_wait(struct api_request *req, struct api_reply *reply)
+{
+    static atomic_uint calls;
+    unsigned call = atomic_fetch_add(&calls, 1);
+    if (call % 3 == 1) {
+        req->resume(req->resume_ctx);
+        return API_WAIT;
+    }
+    return call % 3 == 0 ? handle_slow(req, reply) : handle_hello(req, reply);
+}
+
+static int handle_never(struct api_request *req, struct api_reply *reply)
+{
+    (void)req;
+    return api_problem_err(reply, err_set(ERR_SLOW, "not anywhere"));
+}
+
+/* Three rows; to find the second one takes long. */
+struct slow_rows {
+    struct rows rows;
+    int at;
+};
+
+static int slow_next(struct rows *rows, struct buf *out)
+{
+    struct slow_rows *self = (struct slow_rows *)rows;
+    int err = self->at == 1 ? look() : OK;
+    if (err != OK) return err;
+    if (self->at == 3) {
+        rows->ended = true;
+        return 0;
+    }
+    buf_printf(out, "{\"n\":%d}", self->at);
+    rows->cursor = self->at++;
+    return 1;
+}
+
+static int slow_page(struct rows *rows, struct buf *out)
+{
+    return buf_printf(out, "gt=%lld", (long long)rows->cursor);
+}
+
+static void slow_free(struct rows *rows)
+{
+    free(rows);
+}
+
+static const struct rows_ops slow_ops = { .next = slow_next, .next_page = slow_page, .free = slow_free };
+
+static int handle_rows(struct api_request *req, struct api_reply *reply)
+{
+    struct slow_rows *self = calloc(1, sizeof *self);
+    self->rows =
+        (struct rows){ .ops = &slow_ops, .server = req->server, .member = "rows", .limit = -1, .cursor = SEQ_EMPTY };
+    (void)api_query_int(req, reply, "limit", 0, 100, &self->rows.limit);
+    return api_reply_rows(req, reply, &self->rows);
+}
+
+static const struct api_route routes[] = {
+    { API_GET, "/hello", handle_hello, "hello", API_SCOPE_READ },
+    { API_GET, "/slow", handle_slow, "slow", API_SCOPE_READ },
+    { API_GET, "/slow/wait", handle_slow_wait, "slowWait", API_SCOPE_READ },
+    { API_GET, "/never", handle_never, "never", API_SCOPE_READ },
+    { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ },
+    { 0 },
+};
+
+static struct http_kit kit;
+
+static void start(int64_t threads, int64_t max)
+{
+    http_kit_config(&kit);
+    kit.config.query_threads = threads;
+    kit.config.queries_max = max;
+    http_kit_start(&kit, routes);
+}
+
+#define CLIENTS 12
+
+static void ask_all(int fds[CLIENTS], unsigned count, const char *request)
+{
+    for (unsigned i = 0; i < count; i++) {
+        fds[i] = http_kit_connect(&kit);
+        http_kit_send(fds[i], request);
+    }
+}
+
+static void expect_all(int fds[CLIENTS], unsigned count, const char *part)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char *answer = http_kit_read(fds[i], NULL, HTTP_KIT_MS);
+        cr_expect_eq(http_kit_status(answer), 200, "client %u: %s", i, answer);
+        cr_expect(strstr(answer, part) != NULL, "client %u wanted %s, got %s", i, part, answer);
+        free(answer);
+        (void)close(fds[i]);
+    }
+}
+
+/* Of every HTTP thread: connections are dealt out to them in turn. */
+static void expect_hello(void)
+{
+    for (int i = 0; i < 8; i++) {
+        char *answer = http_kit_ask(&kit, HEAD("/hello") CLOSE);
+        cr_assert(strstr(answer, "{\"hello\":true}") != NULL, "%s", answer);
+        free(answer);
+    }
+}
+
+Test(http_slow, who_asks_for_little_is_not_behind_who_asks_for_much, .timeout = 120)
+{
+    int pages[CLIENTS], streams[CLIENTS];
+    unsigned two = 2, all = 2 * CLIENTS;
+    start(2, 64);
+    /* far more of them than threads of any kind */
+    ask_all(pages, CLIENTS, HEAD("/slow") CLOSE);
+    ask_all(streams, CLIENTS, HEAD("/rows") NDJSON CLOSE);
+    cr_assert(kit_until(held_are, &two));
+    cr_assert(kit_until(briefly_were, &all));
+    expect_hello();
+    cr_expect_eq(atomic_load(&held), 2);
+    gate_open();
+    expect_all(pages, CLIENTS, "ETag: \"once\"");
+    expect_all(streams, CLIENTS, "{\"n\":1}\n{\"n\":2}\n");
+    cr_expect_eq(atomic_load(&held), all);
+    http_kit_stop(&kit);
+}
+
+Test(http_slow, what_is_begun_anew_says_everything_once, .timeout = 60)
+{
+    start(2, 64);
+    gate_open();
+    char *answer = http_kit_ask(&kit, HEAD("/slow") CLOSE);
+    cr_expect_str_eq(http_kit_body(answer), "{\"slow\":true}");
+    const char *tag = strstr(answer, "ETag: ");
+    cr_expect(tag != NULL && strstr(tag + 1, "ETag: ") == NULL, "%s", answer);
+    free(answer);
+    answer = http_kit_ask(&kit, HEAD("/rows") CLOSE);
+    cr_expect(strstr(http_kit_body(answer), "[{\"n\":0},{\"n\":1},{\"n\":2}]") != NULL, "%s", answer);
+    free(answer);
+    /* is there a next page? */
+    cr_expect_eq(atomic_load(&held), 2);
+    answer = http_kit_ask(&kit, HEAD("/rows?limit=1") CLOSE);
+    cr_expect(strstr(http_kit_body(answer), "[{\"n\":0}]") != NULL && strstr(answer, "\"next\":\"/rows") != NULL, "%s",
+              answer);
+    cr_expect_eq(atomic_load(&held), 3);
+    free(answer);
+    http_kit_stop(&kit);
+}
+
+Test(http_slow, a_query_may_wait_where_it_takes_long, .timeout = 60)
+{
+    start(2, 64);
+    gate_open();
+    char *answer = http_kit_ask(&kit, HEAD("/slow/wait") CLOSE);
+    cr_expect_str_eq(http_kit_body(answer), "{\"hello\":true}");
+    free(answer);
+    http_kit_stop(&kit);
+}
+
+Test(http_slow, what_takes_too_long_everywhere_is_503, .timeout = 60)
+{
+    start(2, 64);
+    char *answer = http_kit_ask(&kit, HEAD("/never") CLOSE);
+    cr_expect_eq(http_kit_status(answer), 503);
+    cr_expect(strstr(answer, "/problems/query-timeout") != NULL, "%s", answer);
+    free(answer);
+    http_kit_stop(&kit);
+}
+
+Test(http_slow, more_of_them_than_allowed_are_refused, .timeout = 60)
+{
+    int fds[CLIENTS];
+    unsigned one = 1, three = 3;
+    start(1, 3);
+    ask_all(fds, 3, HEAD("/slow") CLOSE);
+    cr_assert(kit_until(held_are, &one));
+    cr_assert(kit_until(briefly_were, &three));
+    char *answer = http_kit_ask(&kit, HEAD("/slow") CLOSE);
+    cr_expect_eq(http_kit_status(answer), 503);
+    cr_expect(strstr(answer, "/problems/overloaded") != NULL && strstr(answer, "Retry-After: ") != NULL, "%s", answer);
+    free(answer);
+    answer = http_kit_ask(&kit, HEAD("/rows") NDJSON CLOSE);
+    cr_expect(strstr(answer, "{\"n\":0}\n") != NULL && strstr(answer, "/problems/overloaded") != NULL, "%s", answer);
+    free(answer);
+    gate_open();
+    expect_all(fds, 3, "{\"slow\":true}");
+    answer = http_kit_ask(&kit, HEAD("/slow") CLOSE);
+    cr_expect_eq(http_kit_status(answer), 200);
+    free(answer);
+    http_kit_stop(&kit);
+}
+
+static void *stop_run(void *ctx)
+{
+    (void)ctx;
+    http_kit_stop(&kit);
+    return NULL;
+}
+
+static bool nobody_listens(void *ctx)
+{
+    (void)ctx;
+    int fd = http_kit_connect(&kit);
+    if (fd >= 0) (void)close(fd);
+    return fd < 0;
+}
+
+Test(http_slow, a_server_that_stops_answers_those_in_line, .timeout = 60)
+{
+    int pages[CLIENTS], streams[CLIENTS];
+    unsigned one = 1, eight = 8;
+    pthread_t stopper;
+    start(1, 64);
+    ask_all(pages, 4, HEAD("/slow") "\r\n");
+    ask_all(streams, 4, HEAD("/rows") NDJSON "\r\n");
+    cr_assert(kit_until(held_are, &one));
+    cr_assert(kit_until(briefly_were, &eight));
+    cr_assert_eq(pthread_create(&stopper, NULL, stop_run, NULL), 0);
+    cr_assert(kit_until(nobody_listens, NULL));
+    gate_open();
+    expect_all(pages, 4, "{\"slow\":true}");
+    expect_all(streams, 4, "{\"n\":2}\n");
+    (void)pthread_join(stopper, NULL);
+}
