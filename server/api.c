@@ -41,6 +41,8 @@ void api_request_free(struct api_request *req)
     req->upload = NULL;
     free(req->decoded);
     req->decoded = NULL;
+    req->query = NULL;
+    req->query_count = 0;
     req->route = NULL;
 }
 

@@ -71,7 +71,7 @@ struct api_request {
 
     struct api_param path_params[4]; /* in the order of the route's {…} */
     size_t path_param_count;
-    struct api_param query[API_PARAMS_MAX];
+    struct api_param *query; /* API_PARAMS_MAX at most */
     size_t query_count;
 
     /* header fields; data NULL = absent */
@@ -88,7 +88,7 @@ struct api_request {
 
     /* kept between two calls of the handler */
     const struct api_route *route; /* set by the first dispatch: parameters are parsed once and stay where they are */
-    char *decoded;                 /* what decoded parameters point into */
+    void *decoded;                 /* where the query's parameters stand, and what decoded ones point into */
     void *state;
     void (*state_free)(void *state);
     int64_t arrived_ms; /* CLOCK_MONOTONIC */

@@ -58,7 +58,7 @@ static bool decode(struct slice raw, bool plus_is_space, char *out, size_t *ret_
     return true;
 }
 
-/* Where decoded texts go: one piece of memory as large as the target, since decoding never makes longer. */
+/* Where decoded texts go: room for the target, since decoding never makes longer. */
 struct decoder {
     char *at;
     struct slice failed; /* the text that could not be decoded */
@@ -284,22 +284,33 @@ static int answer_no_route(struct api_request *req, struct api_reply *reply)
     return api_problem(reply, "wrong-method", NULL, "this path takes %s", allow);
 }
 
+/* No fewer than the query has: a raw id may hold a '&' of its own. */
+static size_t query_room(struct slice query)
+{
+    size_t count = query.len > 0;
+    for (size_t i = 0; i < query.len && count < API_PARAMS_MAX; i++)
+        count += query.data[i] == '&';
+    return count;
+}
+
 /* Parameters of a request whose route is known. false = the reply is made. */
 static bool request_parse(struct api_request *req, struct api_reply *reply, const struct match *match)
 {
-    req->decoded = malloc(req->target.len + 1);
+    struct slice query = slice_from(req->target, req->path.len);
+    size_t room = query_room(query) * sizeof *req->query;
+    req->decoded = malloc(room + req->target.len + 1);
     if (req->decoded == NULL) {
         (void)api_problem_err(reply, err_set(ERR_NOMEM, "out of memory"));
         return false;
     }
-    struct decoder decoder = { .at = req->decoded };
+    req->query = req->decoded;
+    struct decoder decoder = { .at = (char *)req->decoded + room };
     if (!path_params(req, &decoder, match)) {
         (void)api_problem(reply, "bad-request", NULL,
                           "\"%.*s\" in the path is neither a whole id nor percent-encoded text",
                           (int)decoder.failed.len, decoder.failed.data);
         return false;
     }
-    struct slice query = slice_from(req->target, req->path.len);
     const char *why = query.len > 0 ? query_parse(req, &decoder, slice_from(query, 1)) : NULL;
     if (why != NULL) (void)api_problem(reply, "bad-request", NULL, "%s", why);
     return why == NULL;

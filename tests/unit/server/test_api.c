@@ -5,11 +5,12 @@
 
 static struct api_reply reply;
 static struct api_request req;
+static struct api_param query[API_PARAMS_MAX];
 
 static void begin(void)
 {
     api_reply_init(&reply);
-    req = (struct api_request){ 0 };
+    req = (struct api_request){ .query = query };
 }
 
 static void end(void)

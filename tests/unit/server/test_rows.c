@@ -47,6 +47,7 @@ static const struct rows_ops number_ops = { .next = number_next, .next_page = nu
 static const struct config config = { .limit_max = 1000, .query_timeout = 10 };
 static struct server server = { .config = &config };
 static struct api_request req;
+static struct api_param query[API_PARAMS_MAX];
 static struct api_reply reply;
 
 static struct number_rows *numbers(int64_t last, int64_t limit)
@@ -64,7 +65,7 @@ static void begin(void)
 {
     freed = 0;
     api_reply_init(&reply);
-    req = (struct api_request){ .server = &server, .method = API_GET, .path = SLICE_LITERAL("/log") };
+    req = (struct api_request){ .server = &server, .method = API_GET, .path = SLICE_LITERAL("/log"), .query = query };
 }
 
 static void end(void)
