@@ -7,7 +7,6 @@
 
 #include "store/buf.h"
 #include "store/json_valid.h"
-#include "store/json_valid.h"
 #include "store/ref.h"
 
 bool text_is(struct slice text, const char *word);
