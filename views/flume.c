@@ -38,6 +38,7 @@ void flume_tell_head(struct flume *flume)
     flume_tell(flume, FLUME_HEAD);
     /* Where there is one CPU only, whoever was told goes before the views do. */
     (void)sched_yield();
+    lag_moved(flume);
 }
 
 void flume_fail(struct flume *flume, struct flume_failure *failure, int err)
@@ -76,7 +77,7 @@ static int64_t flume_next_ms(struct flume *flume, int64_t now_ms)
     next = earlier(next, flume->waiters.next_deadline);
     if (flume->view_failure.err != OK) next = earlier(next, flume->retry_ms);
     (void)pthread_mutex_unlock(&flume->lock);
-    next = earlier(next, flume->late.next_ms);
+    next = earlier(next, earlier(flume->late.next_ms, flume->lag.next_ms));
     if (flume->follow_path != NULL) next = earlier(next, now_ms + flume->options.poll_ms);
     return next;
 }
@@ -118,11 +119,12 @@ static void *flume_run(void *arg)
         append_round(flume, false);
         append_sync_due(flume, false);
         flume_tell_head(flume);
-        bool worked = append_first(flume) || index_step(flume);
+        bool lags = lag_now(flume);
+        bool worked = !lags && index_step(flume);
         waiters_tell(flume, flume_now_ms());
         /* Asked again: flume_close may have woken this thread before the wake-ups were taken. */
         bool idle = !worked && !atomic_load(&flume->closing);
-        if (idle && !log_warm(atomic_load(&flume->log))) flume_sleep(flume);
+        if (idle && (lags || !log_warm(atomic_load(&flume->log)))) flume_sleep(flume);
     }
     flume_finish(flume);
     return NULL;
@@ -226,7 +228,8 @@ static struct flume *flume_new(void)
     flume->wake_fd = flume->inotify_fd = -1;
     flume->queue_tail = &flume->queue;
     flume->waiters.next_deadline = FLUME_NEVER;
-    flume->sync_due_ms = flume->retry_ms = flume->lag_until_ms = FLUME_NEVER;
+    flume->sync_due_ms = flume->retry_ms = FLUME_NEVER;
+    lag_open(flume);
     pending_init(&flume->pending);
     message_init(&flume->scan);
     return flume;

@@ -20,11 +20,6 @@
 #define SYNC_SHARE 8
 #define SYNC_BYTES ((size_t)256 << 10)
 
-/* While more appends wait the views may stay behind the log, as nobody waits for them: a commit costs about the same for many records as
- * for a few. */
-#define LAG_MS 20
-#define LAG_ENTRIES 8000 /* of what is pending */
-
 /* ---- the queue -------------------------------------------------------------------------------------------------- */
 
 /* The time of its record may be written meanwhile; a job must count the same when it leaves. */
@@ -415,25 +410,6 @@ static void pending_forget(struct flume *flume)
     if (flume->pending.count == 0 || flume->sync_due_ms != FLUME_NEVER || append_missing(flume, since) != NULL) return;
     pending_clear(&flume->pending);
     flume->pending_from = since;
-}
-
-bool append_first(struct flume *flume)
-{
-    bool wanted = false;
-    if (atomic_load(&flume->queue_new) == 0 || flume->parked != NULL || flume->build != NULL ||
-        flume->pending.count >= LAG_ENTRIES) {
-        flume->lag_until_ms = FLUME_NEVER;
-        return false;
-    }
-    (void)pthread_mutex_lock(&flume->lock);
-    const struct flume_waiters *waiters = &flume->waiters;
-    wanted = waiters->count > 0 && waiters->items[0].seq <= flume->told_head;
-    (void)pthread_mutex_unlock(&flume->lock);
-    int64_t now = flume_now_ms();
-    if (flume->lag_until_ms == FLUME_NEVER) flume->lag_until_ms = now + LAG_MS;
-    if (!wanted && now < flume->lag_until_ms) return true;
-    flume->lag_until_ms = FLUME_NEVER;
-    return false;
 }
 
 /* ---- the round itself ------------------------------------------------------------------------------------------- */

@@ -143,6 +143,17 @@ struct flume_late {
     int64_t next_ms;  /* when to look again; FLUME_NEVER = they do not rest */
 };
 
+/* ---- views that lag (flume_lag.c) ---------------------------------------------------------------------------------- */
+
+/* All views may stay behind for a moment: whoever sends what is new goes first, and a commit costs about the same for many records as for a few. */
+struct flume_lag {
+    int64_t linger_ms;  /* the head moved a moment before */
+    int64_t until_ms;   /* the lag must end then; FLUME_NEVER = there is none */
+    int64_t next_ms;    /* when to look again; FLUME_NEVER = there is no lag */
+    atomic_bool asleep; /* whoever wants the views must wake the indexer */
+    atomic_size_t watchers;
+};
+
 /* ---- the core ------------------------------------------------------------------------------------------------- */
 
 struct flume {
@@ -183,14 +194,14 @@ struct flume {
     size_t build_slot;          /* of the part that is being written: the next view */
     uint32_t late_mask;         /* the same for the life of the flume */
     struct flume_late late;
-    atomic_bool late_rests; /* because the log grows */
-    atomic_size_t late_watchers;
+    struct flume_lag lag;
+    atomic_bool late_rests;      /* because the log grows */
+    atomic_size_t late_watchers; /* of those */
 
     /* appending */
     struct flume_append *parked; /* jobs that wait for the views of the chain rule */
     struct pending pending;
     int64_t pending_from; /* all messages above are in `pending`, whatever the views know */
-    int64_t lag_until_ms; /* the views may stay behind for the sake of appends until then; FLUME_NEVER = they do not */
     struct message scan;
     int64_t sync_due_ms;  /* FLUME_NEVER = everything is durable */
     int64_t sync_next_ms; /* when the disk may be asked again */
@@ -233,16 +244,21 @@ void append_round(struct flume *flume, bool closing);
 void append_sync_due(struct flume *flume, bool now);
 /* How long the disk is left alone, in ms, after a sync that took `took_us`. *usual_us is the caller's memory, 0 at the beginning. */
 int64_t append_pause(int64_t *usual_us, int64_t took_us);
-bool append_first(struct flume *flume); /* more appends wait, nobody waits for the views: they may come later */
 int64_t append_next_ms(const struct flume *flume); /* the next time it has something to do */
 
 /* flume_wait.c */
 void waiters_tell(struct flume *flume, int64_t now_ms);
 void waiters_fail(struct flume *flume, int err); /* all of them */
 
+/* flume_lag.c */
+void lag_open(struct flume *flume);
+void lag_moved(struct flume *flume); /* the head was told */
+bool lag_now(struct flume *flume);   /* the views may wait */
+
 /* flume_late.c */
-void late_open(struct flume *flume);               /* before there are other threads */
-void late_look(struct flume *flume, int64_t head); /* at the beginning of a step: decides for it */
+void late_open(struct flume *flume);                       /* before there are other threads */
+void late_look(struct flume *flume, int64_t head);         /* at the beginning of a step: decides for it */
+int64_t late_lowest(const struct flume *flume, bool late); /* since of the late views, or of the others */
 bool late_slot_rests(const struct flume *flume, size_t slot);
 
 /* flume_follow.c */

@@ -23,8 +23,7 @@ void late_open(struct flume *flume)
     flume->late.next_ms = FLUME_NEVER;
 }
 
-/* The lowest since of the late views, or of the others. */
-static int64_t lowest_since(const struct flume *flume, bool late)
+int64_t late_lowest(const struct flume *flume, bool late)
 {
     int64_t lowest = SEQ_MAX;
     for (size_t i = 0; i < flume->slot_count; i++)
@@ -51,7 +50,7 @@ static bool late_is_due(struct flume *flume, int64_t head, int64_t since, int64_
     const struct flume_late *late = &flume->late;
     if (head - since >= limits->bytes || now_ms - late->from_ms >= limits->ms) return true;
     if (atomic_load(&flume->closing) || late_is_wanted(flume, head)) return true;
-    return now_ms - late->moved_ms >= limits->pause_ms && lowest_since(flume, false) >= head;
+    return now_ms - late->moved_ms >= limits->pause_ms && late_lowest(flume, false) >= head;
 }
 
 /* Whether they rest from now on. Those that were due go on until they are where the head was then. */
@@ -77,7 +76,7 @@ void late_look(struct flume *flume, int64_t head)
     int64_t now_ms = flume_now_ms();
     if (head != late->head) late->moved_ms = now_ms;
     late->head = head;
-    late->rests = late_decide(flume, head, lowest_since(flume, true), now_ms);
+    late->rests = late_decide(flume, head, late_lowest(flume, true), now_ms);
     bool grows = now_ms - late->moved_ms < limits->pause_ms;
     atomic_store(&flume->late_rests, late->rests && grows);
     if (!late->rests) return;
@@ -98,9 +97,13 @@ uint32_t flume_resting(const struct flume *flume)
 
 void flume_watch(struct flume *flume, uint32_t mask, bool begins)
 {
-    if ((mask & flume->late_mask) == 0) return;
-    if (!begins)
-        (void)atomic_fetch_sub(&flume->late_watchers, 1);
-    else if (atomic_fetch_add(&flume->late_watchers, 1) == 0)
+    size_t some = mask != 0 ? 1 : 0, late = (mask & flume->late_mask) != 0 ? 1 : 0;
+    if (begins) {
+        (void)atomic_fetch_add(&flume->lag.watchers, some);
+        (void)atomic_fetch_add(&flume->late_watchers, late);
         flume_wake(flume);
+    } else {
+        (void)atomic_fetch_sub(&flume->lag.watchers, some);
+        (void)atomic_fetch_sub(&flume->late_watchers, late);
+    }
 }

@@ -82,7 +82,8 @@ int flume_wait(struct flume *flume, uint32_t mask, int64_t seq, int64_t deadline
         err = err_set(flume->view_failure.err, "%s", flume->view_failure.text);
     else
         err = waiters_add(waiters, &waiter, late);
-    wake = err == OK && late; /* they may rest */
+    /* the views may rest, or lag */
+    wake = err == OK && (late || atomic_load(&flume->lag.asleep));
     if (err == OK && deadline_ms < waiters->next_deadline) {
         waiters->next_deadline = deadline_ms;
         wake = true;

@@ -1,0 +1,63 @@
+#include "views/flume_internal.h"
+
+/* For so long after the head has moved, if nobody wants the views. */
+#define LINGER_MS 2
+
+/* The most that they lag while the head goes on moving, or more appends wait. */
+#define LAG_MS 20
+#define LAG_ENTRIES 8000 /* of what is pending */
+#define LAG_BYTES ((int64_t)4 << 20)
+
+void lag_open(struct flume *flume)
+{
+    flume->lag.linger_ms = INT64_MIN;
+    flume->lag.until_ms = flume->lag.next_ms = FLUME_NEVER;
+}
+
+void lag_moved(struct flume *flume)
+{
+    flume->lag.linger_ms = flume_now_ms() + LINGER_MS;
+}
+
+/* May they be behind at all? */
+static bool lag_possible(const struct flume *flume)
+{
+    return flume->parked == NULL && flume->build == NULL && flume->pending.count < LAG_ENTRIES &&
+           flume->told_head - late_lowest(flume, false) < LAG_BYTES;
+}
+
+/* Somebody waits for what they could know. */
+static bool lag_is_noticed(struct flume *flume)
+{
+    (void)pthread_mutex_lock(&flume->lock);
+    const struct flume_waiters *waiters = &flume->waiters;
+    bool noticed = waiters->count > 0 && waiters->items[0].seq <= flume->told_head;
+    (void)pthread_mutex_unlock(&flume->lock);
+    return noticed;
+}
+
+/* Whether they lag from now on, by the clock alone. */
+static bool lag_goes_on(struct flume *flume)
+{
+    struct flume_lag *lag = &flume->lag;
+    int64_t now = flume_now_ms();
+    bool queued = atomic_load(&flume->queue_new) > 0;
+    bool lingers = now < lag->linger_ms && atomic_load(&lag->watchers) == 0;
+    if (!queued && !lingers) return false;
+    if (lag->until_ms == FLUME_NEVER) lag->until_ms = now + LAG_MS;
+    lag->next_ms = queued ? now : lag->linger_ms < lag->until_ms ? lag->linger_ms : lag->until_ms;
+    return now < lag->until_ms;
+}
+
+bool lag_now(struct flume *flume)
+{
+    struct flume_lag *lag = &flume->lag;
+    bool lags = lag_possible(flume) && lag_goes_on(flume);
+    /* In this order: who begins to wait after the look sees it. */
+    atomic_store(&lag->asleep, lags);
+    if (lags && lag_is_noticed(flume)) lags = false;
+    if (lags) return true;
+    atomic_store(&lag->asleep, false);
+    lag->until_ms = lag->next_ms = FLUME_NEVER;
+    return false;
+}
