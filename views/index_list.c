@@ -51,8 +51,16 @@ static int iter_end(struct list_iter *iter)
 /* Downwards the last entry comes first, which is known only after all others. */
 static int iter_load(struct list_iter *iter, const struct chunk_head *head)
 {
-    chunk_reader_start(head, &iter->reader);
-    int err = chunk_reader_go(&iter->reader, iter->payload, iter->reverse ? head->count : ITER_STEP, iter->entries);
+    struct chunk_reader *reader = &iter->reader;
+    int err;
+    if (iter->reverse || head->count <= ITER_STEP) {
+        reader->last = head->last;
+        reader->count = reader->done = head->count;
+        err = chunk_unpack(head, iter->payload, iter->entries);
+    } else {
+        chunk_reader_start(head, reader);
+        err = chunk_reader_go(reader, iter->payload, ITER_STEP, iter->entries);
+    }
     if (err != OK) return err;
     iter->loaded = true;
     iter->count = head->count;
@@ -172,13 +180,19 @@ static int iter_jump_down(struct list_iter *iter, uint64_t at)
     return found == 1 ? iter_load(iter, &head) : found;
 }
 
+/* Apart, so that taking an entry stays short. */
+__attribute__((noinline)) static int iter_unpack_more(struct list_iter *iter)
+{
+    return chunk_reader_go(&iter->reader, iter->payload, iter->reader.done + ITER_STEP, iter->entries);
+}
+
 /* Unpacks on until an entry is >= `at`, or to the end of the chunk. */
 static int iter_unpack_to(struct list_iter *iter, uint64_t at)
 {
-    struct chunk_reader *reader = &iter->reader;
+    const struct chunk_reader *reader = &iter->reader;
     int err = OK;
     while (err == OK && reader->done < reader->count && reader->entry.at < at)
-        err = chunk_reader_go(reader, iter->payload, reader->done + ITER_STEP, iter->entries);
+        err = iter_unpack_more(iter);
     return err;
 }
 
@@ -196,11 +210,11 @@ static size_t iter_lower(const struct list_iter *iter, size_t low, size_t high, 
 }
 
 /* `next` counts from the end when the travel is downwards. */
-static int iter_take(struct list_iter *iter, struct list_entry *ret_entry)
+static inline int iter_take(struct list_iter *iter, struct list_entry *ret_entry)
 {
     size_t i = iter->reverse ? iter->count - 1 - iter->next : iter->next;
     if (i >= iter->reader.done) {
-        int err = chunk_reader_go(&iter->reader, iter->payload, i + ITER_STEP, iter->entries);
+        int err = iter_unpack_more(iter);
         if (err != OK) return err;
     }
     iter->next++;

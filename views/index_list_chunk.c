@@ -133,6 +133,33 @@ int chunk_key_term(bool payload, struct slice key, struct term *ret_term)
     return OK;
 }
 
+/* Entries from the one behind `entry`, the `from`-th, up to `to` (not with it): false = damaged. */
+static inline bool entries_unpack(const uint8_t **at, const uint8_t *end, bool payload, uint64_t last, size_t from,
+                                  size_t to, struct list_entry *entry, struct list_entry *entries)
+{
+    for (size_t i = from; i < to; i++) {
+        uint64_t coded;
+        if (i > 0) {
+            if (!varint_get(at, end, &coded) || coded > last - entry->at) return false;
+            entry->at += coded;
+        }
+        if (payload) {
+            if (!varint_get(at, end, &coded)) return false;
+            entry->payload = unzigzag(entry->payload, coded);
+        }
+        entries[i] = *entry;
+    }
+    return true;
+}
+
+int chunk_unpack(const struct chunk_head *head, bool payload, struct list_entry *entries)
+{
+    const uint8_t *at = (const uint8_t *)head->entries.data, *end = at + head->entries.len;
+    struct list_entry entry = { head->first, 0 };
+    bool good = entries_unpack(&at, end, payload, head->last, 0, head->count, &entry, entries);
+    return good && entry.at == head->last && at == end ? OK : chunk_damaged();
+}
+
 void chunk_reader_start(const struct chunk_head *head, struct chunk_reader *ret_reader)
 {
     const uint8_t *at = (const uint8_t *)head->entries.data;
@@ -141,33 +168,15 @@ void chunk_reader_start(const struct chunk_head *head, struct chunk_reader *ret_
 
 int chunk_reader_go(struct chunk_reader *reader, bool payload, size_t upto, struct list_entry *entries)
 {
-    const uint8_t *at = reader->at, *end = reader->end;
+    const uint8_t *at = reader->at;
     struct list_entry entry = reader->entry;
-    size_t i = reader->done;
     if (upto > reader->count) upto = reader->count;
-    for (; i < upto; i++) {
-        uint64_t coded;
-        if (i > 0) {
-            if (!varint_get(&at, end, &coded) || coded > reader->last - entry.at) return chunk_damaged();
-            entry.at += coded;
-        }
-        if (payload) {
-            if (!varint_get(&at, end, &coded)) return chunk_damaged();
-            entry.payload = unzigzag(entry.payload, coded);
-        }
-        entries[i] = entry;
-    }
+    if (!entries_unpack(&at, reader->end, payload, reader->last, reader->done, upto, &entry, entries))
+        return chunk_damaged();
     reader->at = at;
     reader->entry = entry;
-    reader->done = i;
-    return i < reader->count || (entry.at == reader->last && at == end) ? OK : chunk_damaged();
-}
-
-int chunk_unpack(const struct chunk_head *head, bool payload, struct list_entry *entries)
-{
-    struct chunk_reader reader;
-    chunk_reader_start(head, &reader);
-    return chunk_reader_go(&reader, payload, head->count, entries);
+    reader->done = upto;
+    return upto < reader->count || (entry.at == reader->last && at == reader->end) ? OK : chunk_damaged();
 }
 
 /* The last payload is known only after reading all; a list without payload needs no look at its entries. */
