@@ -213,9 +213,11 @@ test: deps-test ## install, build, and run every suite; ends with "N passed, N f
 	@$(MAKE) --no-print-directory -j2 FLAVOUR=tsan $(STRESS:%=$(OUT)/tsan/tests/%)
 	@OUT=$(OUT) tests/run
 
-check: deps-check ## everything: format, lint, layers, test, thread sanitizer, 60 s of each fuzzer
+check: deps-check ## everything that needs no quiet machine: format, lint, layers, test, mutants, coverage, instructions, fuzzers
 	@$(MAKE) --no-print-directory format-check lint layers
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory mutants
+	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory bench-instructions
 	@$(MAKE) --no-print-directory fuzz
 

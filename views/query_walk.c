@@ -112,13 +112,15 @@ int query_walk_open(struct query *query, struct flume *flume, struct query_walk 
     return OK;
 }
 
-/* Looked at once in a while, for the clock costs as much as a step. */
+/* Looked at once in a while, for the clock costs as much as a step. A record that is read and scanned counts for many. */
 #define STEPS_PER_LOOK 1024
+#define STEPS_OF_RECORD 32
 
 int query_walk_patience(struct query_walk *walk, int64_t at)
 {
-    if (++walk->steps % STEPS_PER_LOOK != 0 || walk->deadline_ms == INT64_MAX || flume_now_ms() < walk->deadline_ms)
-        return OK;
+    if (++walk->steps < STEPS_PER_LOOK) return OK;
+    walk->steps = 0;
+    if (walk->deadline_ms == INT64_MAX || flume_now_ms() < walk->deadline_ms) return OK;
     return err_set(ERR_SLOW,
                    "nothing was found in the time that a query may take, and it has come to seq %lld: go on from there "
                    "(gt, lt), or ask for something rarer first",
@@ -217,6 +219,7 @@ static bool walk_author_wanted(const struct query_walk *walk)
 int query_walk_near(struct query_walk *walk, const struct log_record *record)
 {
     if (walk->query->filter.near == NULL) return 1;
+    walk->steps += STEPS_OF_RECORD;
     int err = message_scan(&walk->message, record->value.data, record->value.len);
     return err == OK ? walk_author_wanted(walk) : err;
 }
@@ -225,7 +228,10 @@ int query_walk_checks(struct query_walk *walk, int64_t seq)
 {
     struct log_record record;
     int err = log_get(walk->read.log, seq, &record);
-    if (err == OK && query_walk_looks(walk)) err = message_scan(&walk->message, record.value.data, record.value.len);
+    if (err == OK && query_walk_looks(walk)) {
+        walk->steps += STEPS_OF_RECORD;
+        err = message_scan(&walk->message, record.value.data, record.value.len);
+    }
     if (err != OK) return err == ERR_DELETED ? 0 : err;
     for (size_t i = 0; i < walk->check_count; i++)
         if (!filter_match_term(walk->checks[i], &walk->message)) return 0;

@@ -126,6 +126,16 @@ module.exports = {
     })
   },
 
+  'queries that take long': (to) => {
+    const asks = [GET('/log?q=%22the%20the%22'), GET('/log?q=%22a%20the%22&limit=1000'), GET('/links?rel=vote&count=true'),
+      GET('/log?q=%22the%20the%22', 'Accept: application/x-ndjson\r\n'), GET('/threads?limit=1000')]
+    return crowd(to, 40, async (socket, i) => {
+      const answered = () => new Promise((resolve) => socket.gone ? resolve(false) : socket.once('data', () => resolve(true)))
+      socket.on('data', () => {})
+      for (let k = i; await write(socket, asks[k % asks.length]) && await answered(); k++);
+    })
+  },
+
   'connections that come and go': (to) => {
     const ways = ['', GET('/log?limit=3', 'Connection: close\r\n'), 'GET /log?lim', UPGRADE('/live'), GET('/log?live=true', 'Accept: text/event-stream\r\n')]
     return crowd(to, 40, async (socket, i) => {
