@@ -187,6 +187,13 @@ static void stop_wait(struct http *http, int64_t deadline_ms, bool streams_too)
     (void)pthread_mutex_unlock(&http->lock);
 }
 
+/* What is still looked for is for nobody. */
+static void queries_end(const struct server *server)
+{
+    if (server->flume != NULL) flume_give_up(server->flume);
+    if (server->opened != NULL) flume_give_up(server->opened->flume);
+}
+
 void http_stop(struct http *http, int64_t timeout_ms)
 {
     if (http == NULL) return;
@@ -204,6 +211,7 @@ void http_stop(struct http *http, int64_t timeout_ms)
     http->ending = true;
     stream_resume(http, INT64_MIN);
     (void)pthread_mutex_unlock(&http->lock);
+    queries_end(http->server);
     stop_wait(http, flume_now_ms() + ENDING_MS, false);
     (void)pthread_mutex_lock(&http->lock);
     size_t left = http->handling + http->waiting;

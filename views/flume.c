@@ -340,8 +340,14 @@ int flume_read_begin(struct flume *flume, struct flume_read *ret_read)
     }
 }
 
+void flume_give_up(struct flume *flume)
+{
+    atomic_store(&flume->gives_up, true);
+}
+
 int flume_read_late(const struct flume_read *read)
 {
+    if (atomic_load(&read->flume->gives_up)) return err_set(ERR_CLOSED, "the server is closing");
     if (read->deadline_ms == INT64_MAX || flume_now_ms() < read->deadline_ms) return OK;
     return err_set(ERR_SLOW, "there is more to go through than the time for a query allows");
 }

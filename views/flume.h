@@ -57,6 +57,10 @@ int flume_open(const struct flume_options *options, struct flume **ret_flume);
 /* Finishes the appends that were taken, makes them durable, ends waiters with ERR_CLOSED, commits, closes log and views. NULL is fine. */
 void flume_close(struct flume *flume);
 
+/* Nobody waits for an answer any more: whatever goes through much ends with ERR_CLOSED when it looks at the clock next, so that flume_close can
+ * come. Any thread. */
+void flume_give_up(struct flume *flume);
+
 /* The log as it is now. A log that was replaced stays open (and its records valid) until flume_close. */
 struct log *flume_log(struct flume *flume);
 
@@ -77,7 +81,7 @@ struct flume_read {
 };
 int flume_read_begin(struct flume *flume, struct flume_read *ret_read);
 
-/* OK, ERR_SLOW once the deadline is over. Looks at the clock. */
+/* OK, ERR_SLOW once the deadline is over, ERR_CLOSED after flume_give_up. Looks at the clock. */
 int flume_read_late(const struct flume_read *read);
 void flume_read_end(struct flume_read *read);
 

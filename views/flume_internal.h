@@ -172,6 +172,7 @@ struct flume {
     bool indexer_runs;
     int wake_fd;
     atomic_bool closing;
+    atomic_bool gives_up;    /* flume_give_up */
     atomic_bool log_changed; /* a reader saw that the followed file is another one */
 
     pthread_mutex_t lock;

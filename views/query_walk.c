@@ -120,7 +120,8 @@ int query_walk_patience(struct query_walk *walk, int64_t at)
 {
     if (++walk->steps < STEPS_PER_LOOK) return OK;
     walk->steps = 0;
-    if (walk->deadline_ms == INT64_MAX || flume_now_ms() < walk->deadline_ms) return OK;
+    int err = flume_read_late(&walk->read);
+    if (err == ERR_CLOSED || walk->deadline_ms == INT64_MAX || flume_now_ms() < walk->deadline_ms) return err;
     return err_set(ERR_SLOW,
                    "nothing was found in the time that a query may take, and it has come to seq %lld: go on from there "
                    "(gt, lt), or ask for something rarer first",

@@ -177,6 +177,9 @@ Test(graph, gives_up_in_time)
     cr_expect_eq(flume_read_late(&read), OK);
     read.deadline_ms = flume_now_ms();
     cr_expect_eq(flume_read_late(&read), ERR_SLOW);
+    read.deadline_ms = INT64_MAX;
+    flume_give_up(served.flume);
+    cr_expect_eq(flume_read_late(&read), ERR_CLOSED);
     flume_read_end(&read);
     corpus_stop(&served);
 }

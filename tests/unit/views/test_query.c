@@ -35,6 +35,31 @@ static void play_close(struct play *play)
     corpus_free(&play->corpus);
 }
 
+/* Far more messages than are gone through between two looks at the clock, and no time. */
+Test(query, who_closes_waits_for_no_query)
+{
+    enum { MANY = 3000 };
+    struct corpus_flume served;
+    struct filter filter = { 0 };
+    struct query query;
+    int64_t seqs[4];
+    const char **texts = calloc(MANY, sizeof *texts);
+    for (size_t i = 0; i < MANY; i++)
+        texts[i] = i % 2 == 0 ? "{\"key\":\"%a\",\"value\":{\"content\":{\"type\":\"post\"}}}"
+                              : "{\"key\":\"%a\",\"value\":{\"content\":{\"type\":\"vote\",\"channel\":\"ssb\"}}}";
+    corpus_serve_texts(texts, MANY, &served);
+    cr_assert_eq(filter_set(&filter, "type", "post", 4), OK);
+    cr_assert_eq(filter_set(&filter, "channel", "ssb", 3), OK);
+    cr_assert_eq(query_open(served.flume, &filter, &LOG_RANGE_ALL, &query), OK);
+    const struct query again = query;
+    cr_expect_eq(query_next(&query, served.flume, seqs, 4), 0);
+    flume_give_up(served.flume);
+    query = again;
+    cr_expect_eq(query_next(&query, served.flume, seqs, 4), ERR_CLOSED);
+    corpus_stop(&served);
+    free(texts);
+}
+
 static void add_random_term(struct play *play, struct filter *filter)
 {
     static const char *const types[] = { "post", "about", "vote", "", "none" },
