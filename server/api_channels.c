@@ -82,16 +82,18 @@ int api_channel_get(struct api_request *req, struct api_reply *reply)
 
 int api_channel_subscribers(struct api_request *req, struct api_reply *reply)
 {
-    static const char *const names[] = { "gt", "limit", API_FRESH_PARAMS, NULL };
-    struct ref after = { .kind = REF_NONE };
+    static const char *const names[] = { "gt", "limit", FOLLOW_PARAMS, API_FRESH_PARAMS, NULL };
+    struct subscribers_params params = { .after = { .kind = REF_NONE } };
     struct rows *rows;
-    int64_t limit;
     int answer, format = api_format_of(req, reply);
     if (format < 0 || !api_query_only(req, reply, names) || !channel_named(req, reply) ||
-        !api_query_ref(req, reply, "gt", "@", &after) || !page_limit_read(req, reply, format, &limit))
+        !api_query_ref(req, reply, "gt", "@", &params.after) || !page_limit_read(req, reply, format, &params.limit) ||
+        !follow_read(req, reply, format, &params.follow))
         return API_DONE;
     if (!api_fresh_now(req, reply, CHANNELS_VIEWS, &answer)) return answer;
-    if (api_not_modified(req, reply, views_since(req->server->flume, CHANNELS_VIEWS))) return API_DONE;
-    int err = rows_subscribers_open(req->server, req->path_params[0].value, &after, limit, &rows);
+    if (!params.follow.live && api_not_modified(req, reply, views_since(req->server->flume, CHANNELS_VIEWS)))
+        return API_DONE;
+    params.channel = req->path_params[0].value;
+    int err = rows_subscribers_open(req->server, &params, &rows);
     return err == OK ? api_reply_rows(req, reply, rows) : api_problem_err(reply, err);
 }

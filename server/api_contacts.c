@@ -34,7 +34,9 @@ static int contacts_answer(struct api_request *req, struct api_reply *reply, con
     (void)buf_puts(out, "{\"id\":");
     text_put_ref(out, feed);
     for (int list = 0; list < CONTACTS_LISTS; list++) {
-        const struct contacts_params params = { .feed = *feed, .list = (enum contacts_list)list, .limit = -1 };
+        const struct contacts_params params = {
+            .feed = *feed, .list = (enum contacts_list)list, .limit = -1, .follow = FOLLOW_NONE
+        };
         (void)buf_printf(out, ",\"%s\":[", contacts_list_names[list]);
         int err = contacts_put_list(req->server, &params, out);
         if (err != OK) return api_problem_err(reply, err);
@@ -96,19 +98,20 @@ static bool contacts_read(const struct api_request *req, struct api_reply *reply
     }
     params->list = (enum contacts_list)list;
     return api_path_ref(req, reply, 0, "@", &params->feed) && api_query_ref(req, reply, "gt", "@", &params->after) &&
-           page_limit_read(req, reply, format, &params->limit);
+           page_limit_read(req, reply, format, &params->limit) && follow_read(req, reply, format, &params->follow);
 }
 
 int api_contacts_list(struct api_request *req, struct api_reply *reply)
 {
-    static const char *const names[] = { "gt", "limit", API_FRESH_PARAMS, NULL };
+    static const char *const names[] = { "gt", "limit", FOLLOW_PARAMS, API_FRESH_PARAMS, NULL };
     struct contacts_params params = { .limit = -1 };
     struct rows *rows;
     int answer, format = api_format_of(req, reply);
     if (format < 0 || !api_query_only(req, reply, names) || !contacts_read(req, reply, format, &params))
         return API_DONE;
     if (!api_fresh_now(req, reply, CONTACTS_VIEWS, &answer)) return answer;
-    if (api_not_modified(req, reply, views_since(req->server->flume, CONTACTS_VIEWS))) return API_DONE;
+    if (!params.follow.live && api_not_modified(req, reply, views_since(req->server->flume, CONTACTS_VIEWS)))
+        return API_DONE;
     int err = rows_contacts_open(req->server, &params, &rows);
     return err == OK ? api_reply_rows(req, reply, rows) : api_problem_err(reply, err);
 }

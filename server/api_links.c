@@ -24,6 +24,8 @@ static bool links_read(const struct api_request *req, struct api_reply *reply, i
         !api_query_int(req, reply, "skip", 0, MESSAGE_REFS_MAX, &params->skip) ||
         !api_query_bool(req, reply, "values", &params->values) || !api_query_bool(req, reply, "count", ret_count))
         return false;
+    int err = near_params_read(req, &params->range.near);
+    if (err != OK) return filter_params_problem(reply, err), false;
     if (last_event_read(req, format, &seen) && !params->range.range.reverse) {
         params->range.range.min = seen;
         params->range.above = true;
@@ -67,7 +69,7 @@ int api_links_answer(struct api_request *req, struct api_reply *reply, const str
     struct filter filter = { .count = 0 };
     int err = links_filter(&params.query, &filter);
     if (err != OK) return filter_params_problem(reply, err);
-    uint32_t views = filter_views(&filter) | VIEW_MASK(links);
+    uint32_t views = filter_views(&filter) | VIEW_MASK(links) | near_params_views(&params.range.near);
     if (!api_fresh_now(req, reply, views, &answer)) return answer;
     if (count) return links_count_answer(req, reply, &params);
     if (!params.range.live && api_not_modified(req, reply, views_since(req->server->flume, views))) return API_DONE;

@@ -15,16 +15,13 @@ static bool threads_named(struct api_reply *reply, const struct threads_query *q
 
 static bool threads_near(const struct api_request *req, struct api_reply *reply, struct near_params *near)
 {
-    int err = OK;
-    for (size_t i = 0; i < req->query_count && err >= 0; i++)
-        err = near_params_set(near, req->query[i].name, req->query[i].value);
-    if (err >= 0) err = near_params_finish(near);
+    int err = near_params_read(req, near);
     if (err != OK) (void)filter_params_problem(reply, err);
     return err == OK;
 }
 
 static bool threads_read(const struct api_request *req, struct api_reply *reply, int format,
-                         struct threads_query *query, int64_t *ret_limit)
+                         struct threads_query *query, int64_t *ret_limit, struct follow_params *ret_follow)
 {
     const struct slice *type = api_query(req, "type"), *channel = api_query(req, "channel");
     int64_t seen;
@@ -44,25 +41,28 @@ static bool threads_read(const struct api_request *req, struct api_reply *reply,
     query->type = type != NULL ? *type : SLICE_LITERAL("post");
     if (channel != NULL) query->channel = *channel;
     query->hide_private = req->public_only;
-    if (last_event_read(req, format, &seen)) query->below = seen;
+    if (!follow_read(req, reply, format, ret_follow)) return false;
+    if (!ret_follow->live && last_event_read(req, format, &seen)) query->below = seen;
     return threads_named(reply, query);
 }
 
 int api_threads_list(struct api_request *req, struct api_reply *reply)
 {
-    static const char *const names[] = { "type", "author", "channel", "participating", "followed",       "private",
-                                         "from", "hops",   "lt",      "limit",         API_FRESH_PARAMS, NULL };
+    static const char *const names[] = { "type", "author", "channel", "participating", "followed",    "private",
+                                         "from", "hops",   "lt",      "limit",         FOLLOW_PARAMS, API_FRESH_PARAMS,
+                                         NULL };
     struct threads_query query = { .below = SEQ_MAX };
     struct near_params near = NEAR_PARAMS_NONE;
+    struct follow_params follow;
     struct rows *rows;
     int64_t limit;
     int answer, format = api_format_of(req, reply);
-    if (format < 0 || !api_query_only(req, reply, names) || !threads_read(req, reply, format, &query, &limit) ||
-        !threads_near(req, reply, &near))
+    if (format < 0 || !api_query_only(req, reply, names) ||
+        !threads_read(req, reply, format, &query, &limit, &follow) || !threads_near(req, reply, &near))
         return API_DONE;
     uint32_t views = threads_views(&query) | near_params_views(&near);
     if (!api_fresh_now(req, reply, views, &answer)) return answer;
-    if (api_not_modified(req, reply, views_since(req->server->flume, views))) return API_DONE;
-    int err = rows_threads_open(req->server, &query, &near, limit, &rows);
+    if (!follow.live && api_not_modified(req, reply, views_since(req->server->flume, views))) return API_DONE;
+    int err = rows_threads_open(req->server, &query, &near, limit, &follow, &rows);
     return err == OK ? api_reply_rows(req, reply, rows) : filter_params_problem(reply, err);
 }

@@ -18,6 +18,17 @@ int near_params_set(struct near_params *params, struct slice name, struct slice 
     return 1;
 }
 
+int near_params_read(const struct api_request *req, struct near_params *ret_params)
+{
+    struct near_params params = NEAR_PARAMS_NONE;
+    int err = OK;
+    for (size_t i = 0; i < req->query_count && err >= 0; i++)
+        err = near_params_set(&params, req->query[i].name, req->query[i].value);
+    if (err >= 0) err = near_params_finish(&params);
+    if (err == OK) *ret_params = params;
+    return err;
+}
+
 int near_params_finish(const struct near_params *params)
 {
     bool from = params->from.kind != REF_NONE, hops = params->hops >= 0;

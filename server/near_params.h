@@ -1,4 +1,4 @@
-/* The filter hops=N&from=FEED of /log, /search, /threads and /live: authors that FEED reaches within N hops. */
+/* The filter hops=N&from=FEED of /log, /links, /search, /threads and /live: authors that FEED reaches within N hops. */
 #ifndef SERVER_NEAR_PARAMS_H
 #define SERVER_NEAR_PARAMS_H
 
@@ -14,6 +14,8 @@ struct near_params {
 
 /* Takes one of the two: 1, 0 = it is another parameter, ERR_ARG, ERR_REF. */
 int near_params_set(struct near_params *params, struct slice name, struct slice value);
+/* Both from the query of a request, as they were given. ERR_ARG, ERR_REF. */
+int near_params_read(const struct api_request *req, struct near_params *ret_params);
 /* ERR_ARG: one without the other. */
 int near_params_finish(const struct near_params *params);
 

@@ -16,7 +16,8 @@ struct rows_contacts {
     struct log *log;
     struct contact *contacts; /* those of the list, one more than were asked for */
     size_t count, cap, next;
-    struct message message;
+    struct follow follow;
+    struct message message, scratch;
 };
 
 int rows_put_source(struct log *log, int64_t seq, struct message *scratch, struct buf *out)
@@ -32,6 +33,17 @@ int rows_put_source(struct log *log, int64_t seq, struct message *scratch, struc
     return out->err;
 }
 
+int rows_put_person(struct log *log, const struct ref *id, int64_t seq, bool removed, struct message *scratch,
+                    struct buf *out)
+{
+    (void)buf_puts(out, "{\"id\":");
+    text_put_ref(out, id);
+    (void)buf_putc(out, ',');
+    int err = rows_put_source(log, seq, scratch, out);
+    (void)buf_puts(out, removed ? ",\"removed\":true}" : "}");
+    return err == OK ? out->err : err;
+}
+
 int rows_put_after(const struct ref *id, struct buf *out)
 {
     char text[REF_TEXT_MAX];
@@ -39,6 +51,11 @@ int rows_put_after(const struct ref *id, struct buf *out)
     (void)buf_puts(out, "gt=");
     text_put_query(out, (struct slice){ text, len });
     return out->err;
+}
+
+static bool list_receives(enum contacts_list list)
+{
+    return list == LIST_FOLLOWED_BY || list == LIST_BLOCKED_BY;
 }
 
 /* Does this contact stand in the list? 1, 0, <0 error. */
@@ -72,7 +89,7 @@ static int contacts_add(struct rows_contacts *self, const struct flume_read *rea
 static int contacts_fill(struct rows_contacts *self, const struct flume_read *read)
 {
     const struct contacts_params *params = &self->params;
-    bool received = params->list == LIST_FOLLOWED_BY || params->list == LIST_BLOCKED_BY;
+    bool received = list_receives(params->list);
     const struct ref *after = params->after.kind == REF_NONE ? NULL : &params->after;
     struct contacts_iter iter;
     struct contact contact;
@@ -98,27 +115,75 @@ static int contacts_fetch(struct rows_contacts *self)
     return err;
 }
 
+/* ---- new ones ----------------------------------------------------------------------------------------------------- */
+
+/* Whom the message scanned last puts into the list, or takes out of it: false = nobody. */
+static bool contacts_other(const struct rows_contacts *self, struct ref *ret_other)
+{
+    const struct ref *feed = &self->params.feed, *author = &self->message.author_ref;
+    struct ref dest;
+    if (author->kind == REF_NONE || !contact_of(&self->message, &dest)) return false;
+    bool made = ref_equal(author, feed), received = ref_equal(&dest, feed);
+    bool either = self->params.list == LIST_FRIENDS;
+    if (made && (either || !list_receives(self->params.list))) {
+        *ret_other = dest;
+        return true;
+    }
+    *ret_other = *author;
+    return received && (either || list_receives(self->params.list));
+}
+
+/* As the views know it now: 1 = it is in the list, 0, <0 error. */
+static int contacts_now(struct rows_contacts *self, const struct ref *other)
+{
+    struct flume_read read;
+    struct contact contact;
+    const struct ref *feed = &self->params.feed;
+    bool receives = list_receives(self->params.list);
+    int got = flume_read_begin(self->rows.server->flume, &read);
+    if (got != OK) return got;
+    got = contacts_get(&read, receives ? other : feed, receives ? feed : other, &contact);
+    contact.id = *other;
+    if (got == 1) got = contacts_wanted(self, &read, &contact);
+    flume_read_end(&read);
+    return got;
+}
+
+static int contacts_new(struct rows_contacts *self, struct buf *out)
+{
+    struct log_record record;
+    struct ref other;
+    int got;
+    while ((got = follow_next(&self->follow, &self->rows, &self->message, &record)) == 1) {
+        if (!contacts_other(self, &other)) continue;
+        got = contacts_now(self, &other);
+        if (got < 0) return got;
+        int err = rows_put_person(self->log, &other, record.seq, got == 0, &self->scratch, out);
+        return err == OK ? 1 : err;
+    }
+    return got;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------------------- */
+
 static int contacts_print(struct rows_contacts *self, const struct contact *contact, struct buf *out)
 {
-    (void)buf_puts(out, "{\"id\":");
-    text_put_ref(out, &contact->id);
-    (void)buf_putc(out, ',');
-    int err = rows_put_source(self->log, contact->seq, &self->message, out);
-    (void)buf_putc(out, '}');
-    return err == OK ? out->err : err;
+    return rows_put_person(self->log, &contact->id, contact->seq, false, &self->message, out);
 }
 
 static int contacts_row(struct rows *rows, struct buf *out)
 {
     struct rows_contacts *self = (struct rows_contacts *)rows;
+    if (rows->live && (self->follow.listed || self->next == self->count)) return contacts_new(self, out);
     size_t start = out->len;
     int err = ERR_DELETED;
     while (err == ERR_DELETED && self->next < self->count) {
         out->len = start;
         err = contacts_print(self, &self->contacts[self->next++], out);
     }
-    rows->ended = self->next == self->count;
+    rows->ended = !rows->live && self->next == self->count;
     if (err == ERR_DELETED) out->len = start;
+    if (err == ERR_DELETED && rows->live) return contacts_new(self, out);
     return err == OK ? 1 : err == ERR_DELETED ? 0 : err;
 }
 
@@ -131,7 +196,9 @@ static int contacts_next_page(struct rows *rows, struct buf *out)
 static void contacts_free(struct rows *rows)
 {
     struct rows_contacts *self = (struct rows_contacts *)rows;
+    follow_close(&self->follow);
     message_free(&self->message);
+    message_free(&self->scratch);
     free(self->contacts);
     free(self);
 }
@@ -147,6 +214,7 @@ int rows_contacts_open(struct server *server, const struct contacts_params *para
     struct rows_contacts *self = calloc(1, sizeof *self);
     if (self == NULL) return err_set(ERR_NOMEM, "no memory to list contacts");
     message_init(&self->message);
+    message_init(&self->scratch);
     self->params = *params;
     self->rows = (struct rows){
         .ops = &contacts_ops,
@@ -157,7 +225,10 @@ int rows_contacts_open(struct server *server, const struct contacts_params *para
         .since = flume_since(server->flume, CONTACTS_VIEWS),
         .cursor = SEQ_EMPTY,
     };
-    int err = contacts_fetch(self);
+    struct filter filter = { 0 };
+    int err = filter_set(&filter, "type", "contact", 7);
+    if (err == OK) err = follow_open(&self->rows, &params->follow, &filter, &self->follow);
+    if (err == OK) err = contacts_fetch(self);
     if (err != OK) {
         contacts_free(&self->rows);
         return err;

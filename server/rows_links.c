@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/patience.h"
 #include "server/rows_log.h"
 #include "server/rows_views.h"
 #include "server/text.h"
@@ -16,6 +17,7 @@ struct rows_links {
     int64_t given; /* rows of it that were given, those left out by `skip` included */
     int64_t skip;  /* rows of the next record to be left out */
     struct buf path;
+    struct near *near; /* NULL: links of all authors */
 };
 
 /* The i-th reference in the direction of travel. */
@@ -128,6 +130,7 @@ static void links_free(struct rows *rows)
 {
     struct rows_links *self = (struct rows_links *)rows;
     seq_source_close(&self->source);
+    near_close(self->rows.server, self->near);
     message_free(&self->message);
     buf_free(&self->path);
     free(self);
@@ -146,6 +149,17 @@ static int links_open_source(struct rows_links *self, const struct filter *filte
     size_t batch = limit >= 0 && limit < SEQ_SOURCE_BATCH ? (size_t)limit + 1 : 0;
     int err = seq_source_open(&self->source, self->rows.server->flume, filter, &bounded, batch);
     if (err == OK) seq_source_patience(&self->source, self->rows.server->config->query_timeout * 1000);
+    if (err == OK && self->near != NULL) seq_source_near(&self->source, self->near);
+    return err;
+}
+
+static int links_near(struct rows_links *self)
+{
+    struct server *server = self->rows.server;
+    struct graph_walk *walk = NULL;
+    if (!near_params_given(&self->params.range.near)) return OK;
+    int err = near_open(server, &self->params.range.near, patience_of_query(server), &walk, &self->near);
+    graph_close(walk);
     return err;
 }
 
@@ -161,7 +175,7 @@ int rows_links_open(struct server *server, const struct links_params *params, st
     self->params = *params;
     self->seq = SEQ_EMPTY;
     self->skip = params->skip;
-    uint32_t views = filter_views(&filter) | VIEW_MASK(links);
+    uint32_t views = filter_views(&filter) | VIEW_MASK(links) | near_params_views(&params->range.near);
     self->rows = (struct rows){
         .ops = &links_ops,
         .server = server,
@@ -172,7 +186,8 @@ int rows_links_open(struct server *server, const struct links_params *params, st
         .since = views_since(server->flume, views),
         .cursor = SEQ_EMPTY,
     };
-    err = links_open_source(self, &filter);
+    err = links_near(self);
+    if (err == OK) err = links_open_source(self, &filter);
     if (err != OK) {
         links_free(&self->rows);
         return err;

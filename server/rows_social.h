@@ -1,8 +1,9 @@
-/* Rows about people: contacts, distances, votes. None of them is in the order of the log, so none is live; /live has the messages they are made of. */
+/* Rows about people: contacts, distances, votes. None of them is in the order of the log: those that are live are followed as follow.h has it. A row of who
+ * is not in the list says "removed":true, also of who never was. */
 #ifndef SERVER_ROWS_SOCIAL_H
 #define SERVER_ROWS_SOCIAL_H
 
-#include "server/rows.h"
+#include "server/follow.h"
 #include "views/view_contacts.h"
 
 /* The lists of GET /contacts/{id}. Friends follow each other. */
@@ -14,6 +15,7 @@ struct contacts_params {
     enum contacts_list list;
     struct ref after; /* kind REF_NONE = from the first on; ordered by id */
     int64_t limit;
+    struct follow_params follow;
 };
 int rows_contacts_open(struct server *server, const struct contacts_params *params, struct rows **ret_rows);
 
@@ -30,15 +32,25 @@ struct votes_params {
     struct ref target;
     struct ref after; /* kind REF_NONE = from the first on */
     int64_t limit;
+    struct follow_params follow;
 };
 int rows_votes_open(struct server *server, const struct votes_params *params, struct rows **ret_rows);
 
-/* GET /channels/{name}/subscribers: one row a subscriber, ordered by id. `after`: kind REF_NONE = from the first on. ERR_ARG. */
-int rows_subscribers_open(struct server *server, struct slice channel, const struct ref *after, int64_t limit,
-                          struct rows **ret_rows);
+/* GET /channels/{name}/subscribers: one row a subscriber, ordered by id. ERR_ARG. */
+struct subscribers_params {
+    struct slice channel;
+    struct ref after; /* kind REF_NONE = from the first on */
+    int64_t limit;
+    struct follow_params follow;
+};
+int rows_subscribers_open(struct server *server, const struct subscribers_params *params, struct rows **ret_rows);
 
 /* "key":…,"seq":…,"timestamp":… of a record that a row is made from; `scratch` is overwritten. ERR_DELETED. */
 int rows_put_source(struct log *log, int64_t seq, struct message *scratch, struct buf *out);
+
+/* A row of somebody and the record at `seq`. */
+int rows_put_person(struct log *log, const struct ref *id, int64_t seq, bool removed, struct message *scratch,
+                    struct buf *out);
 
 /* "gt=" and the id, for the link to the next page. */
 int rows_put_after(const struct ref *id, struct buf *out);

@@ -6,17 +6,29 @@ struct rows_thread {
     struct rows rows;
     struct thread_facts facts;
     size_t next;
+    struct follow follow;
+    struct message message;
 };
+
+static int thread_new(struct rows_thread *self, struct buf *out)
+{
+    struct log_record record;
+    int got = follow_next(&self->follow, &self->rows, &self->message, &record);
+    if (got != 1) return got;
+    int err = record_show(self->rows.server, self->facts.log, &record, out);
+    return err == OK ? 1 : err;
+}
 
 static int thread_row(struct rows *rows, struct buf *out)
 {
     struct rows_thread *self = (struct rows_thread *)rows;
     const struct thread *thread = &self->facts.thread;
+    if (rows->live && (self->follow.listed || self->next >= thread->count)) return thread_new(self, out);
     rows->ended = self->next >= thread->count;
     if (rows->ended) return 0;
     const struct thread_message *message = &thread->messages[self->next++];
-    rows->ended = self->next == thread->count;
-    rows->cursor = message->record.seq;
+    rows->ended = !rows->live && self->next == thread->count;
+    rows->cursor = rows->live ? SEQ_EMPTY : message->record.seq;
     int err = record_show(rows->server, self->facts.log, &message->record, out);
     return err == OK ? 1 : err;
 }
@@ -34,8 +46,11 @@ static int thread_head(struct rows *rows, struct buf *out)
 
 static void thread_rows_free(struct rows *rows)
 {
-    thread_facts_free(&((struct rows_thread *)rows)->facts);
-    free(rows);
+    struct rows_thread *self = (struct rows_thread *)rows;
+    thread_facts_free(&self->facts);
+    follow_close(&self->follow);
+    message_free(&self->message);
+    free(self);
 }
 
 static const struct rows_ops thread_ops = {
@@ -45,7 +60,16 @@ static const struct rows_ops thread_ops = {
     .free = thread_rows_free,
 };
 
-int rows_thread_open(struct server *server, struct thread_facts *facts, int64_t skip, int64_t limit,
+static int thread_follow(struct rows_thread *self, const struct thread_params *params)
+{
+    char text[REF_TEXT_MAX];
+    struct filter filter = { 0 };
+    int err = filter_set(&filter, "root", text, ref_print(&self->facts.root, text));
+    if (err == OK && params->hide_private) err = filter_set(&filter, "private", "false", 5);
+    return err == OK ? follow_open(&self->rows, &params->follow, &filter, &self->follow) : err;
+}
+
+int rows_thread_open(struct server *server, struct thread_facts *facts, const struct thread_params *params,
                      struct rows **ret_rows)
 {
     struct rows_thread *self = calloc(1, sizeof *self);
@@ -54,16 +78,21 @@ int rows_thread_open(struct server *server, struct thread_facts *facts, int64_t 
         return err_set(ERR_NOMEM, "no memory to list a thread");
     }
     self->facts = *facts;
-    self->next = (size_t)skip;
+    message_init(&self->message);
+    self->next = (size_t)params->skip;
     self->rows = (struct rows){
         .ops = &thread_ops,
         .server = server,
         .member = "messages",
-        .limit = limit,
+        .limit = params->limit,
         .views = THREAD_VIEWS,
         .since = facts->since,
         .cursor = SEQ_EMPTY,
     };
-    *ret_rows = &self->rows;
-    return OK;
+    int err = thread_follow(self, params);
+    if (err != OK)
+        thread_rows_free(&self->rows);
+    else
+        *ret_rows = &self->rows;
+    return err;
 }

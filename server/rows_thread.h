@@ -2,7 +2,7 @@
 #ifndef SERVER_ROWS_THREAD_H
 #define SERVER_ROWS_THREAD_H
 
-#include "server/rows.h"
+#include "server/follow.h"
 #include "views/thread.h"
 
 /* Everything about a thread but the text of its messages. */
@@ -21,8 +21,14 @@ int thread_facts_read(const struct flume_read *read, const struct ref *root, boo
                       struct thread_facts *ret_facts);
 void thread_facts_free(struct thread_facts *facts);
 
-/* Rows from the `skip`-th message on. Takes over what is in `facts`, also when it fails. */
-int rows_thread_open(struct server *server, struct thread_facts *facts, int64_t skip, int64_t limit,
+/* Rows from the `skip`-th message on; followed, those that name the root as they come. */
+struct thread_params {
+    int64_t skip, limit;
+    bool hide_private;
+    struct follow_params follow;
+};
+/* Takes over what is in `facts`, also when it fails. */
+int rows_thread_open(struct server *server, struct thread_facts *facts, const struct thread_params *params,
                      struct rows **ret_rows);
 
 #endif

@@ -11,6 +11,7 @@ struct rows_threads {
     struct rows rows;
     struct threads *threads;
     struct near *near;
+    struct follow follow;
     struct message message;
 };
 
@@ -34,24 +35,56 @@ static int threads_print(struct rows_threads *self, const struct flume_read *rea
     return err != OK ? err : out->err;
 }
 
-static int threads_row(struct rows *rows, struct buf *out)
+/* The next of those that are there: 1, 0 = they were given, <0 error. */
+static int threads_old(struct rows_threads *self, struct buf *out)
 {
-    struct rows_threads *self = (struct rows_threads *)rows;
+    struct rows *rows = &self->rows;
+    /* behind the last one a page looks for one more */
+    uint64_t wanted = rows->limit < 0 ? THREADS_ALL : (uint64_t)rows->limit + 1;
     struct flume_read read;
     struct thread_row row;
     int got = api_read_begin(rows->server, &read);
     if (got != OK) return got;
-    /* behind the last one a page looks for one more */
-    uint64_t wanted_more = rows->limit < 0 ? THREADS_ALL : (uint64_t)rows->limit + 1;
-    got = threads_next(self->threads, &read, wanted_more, &row);
-    rows->ended = got == 0;
+    got = threads_next(self->threads, &read, wanted, &row);
     if (got == 1) {
-        rows->cursor = row.newest.seq;
+        if (!rows->live) rows->cursor = row.newest.seq;
         got = threads_print(self, &read, &row, out);
         if (got == OK) got = 1;
     }
     flume_read_end(&read);
     return got;
+}
+
+/* The next thread that a new message stands for: 1, 0 = none now, <0 error. */
+static int threads_new(struct rows_threads *self, struct buf *out)
+{
+    struct log_record record;
+    struct flume_read read;
+    struct thread_row row;
+    int got;
+    while ((got = follow_next(&self->follow, &self->rows, &self->message, &record)) == 1) {
+        /* a snapshot that knows the message */
+        got = api_read_begin(self->rows.server, &read);
+        if (got != OK) return got;
+        got = threads_of_record(self->threads, &read, &record, &row);
+        if (got == 1) {
+            got = threads_print(self, &read, &row, out);
+            if (got == OK) got = 1;
+        }
+        flume_read_end(&read);
+        if (got != 0) return got;
+    }
+    return got;
+}
+
+static int threads_row(struct rows *rows, struct buf *out)
+{
+    struct rows_threads *self = (struct rows_threads *)rows;
+    int got = self->follow.listed ? 0 : threads_old(self, out);
+    if (got != 0) return got;
+    self->follow.listed = true;
+    rows->ended = !rows->live;
+    return rows->live ? threads_new(self, out) : 0;
 }
 
 static int threads_next_page(struct rows *rows, struct buf *out)
@@ -64,6 +97,7 @@ static void threads_free(struct rows *rows)
     struct rows_threads *self = (struct rows_threads *)rows;
     threads_close(self->threads);
     near_close(rows->server, self->near);
+    follow_close(&self->follow);
     message_free(&self->message);
     free(self);
 }
@@ -83,8 +117,17 @@ static int threads_near(struct rows_threads *self, const struct near_params *par
     return err;
 }
 
+static int threads_follow(struct rows_threads *self, const struct threads_query *query,
+                          const struct follow_params *params)
+{
+    struct filter filter = { 0 };
+    int err = filter_set(&filter, "type", query->type.data, query->type.len);
+    if (err == OK && query->hide_private) err = filter_set(&filter, "private", "false", 5);
+    return err == OK ? follow_open(&self->rows, params, &filter, &self->follow) : err;
+}
+
 int rows_threads_open(struct server *server, const struct threads_query *query, const struct near_params *near,
-                      int64_t limit, struct rows **ret_rows)
+                      int64_t limit, const struct follow_params *follow, struct rows **ret_rows)
 {
     struct flume_read read;
     struct rows_threads *self = calloc(1, sizeof *self);
@@ -103,6 +146,7 @@ int rows_threads_open(struct server *server, const struct threads_query *query, 
     };
     int err = near_params_given(near) ? threads_near(self, near) : OK;
     wanted.near = self->near;
+    if (err == OK) err = threads_follow(self, query, follow);
     if (err == OK) err = api_read_begin(server, &read);
     if (err == OK) {
         err = threads_open(&read, &wanted, &self->threads);

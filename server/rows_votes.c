@@ -16,6 +16,7 @@ struct rows_votes {
     struct log *log;
     struct said_list votes;
     size_t next;
+    struct follow follow;
     struct message message;
 };
 
@@ -105,14 +106,29 @@ static int votes_print(struct rows_votes *self, const struct vote *vote, struct 
     return err == OK ? out->err : err;
 }
 
+/* The next vote that is new: 1, 0 = none now, <0 error. */
+static int votes_new(struct rows_votes *self, struct vote *ret_vote)
+{
+    struct log_record record;
+    int got;
+    while ((got = follow_next(&self->follow, &self->rows, &self->message, &record)) == 1) {
+        const struct said said = { .author = self->message.author_ref, .seq = record.seq };
+        if (said.author.kind == REF_NONE || !vote_is_on(&self->message, &self->target)) continue;
+        got = vote_read(self->log, &said, ret_vote);
+        if (got != 0) return got;
+    }
+    return got;
+}
+
 static int votes_row(struct rows *rows, struct buf *out)
 {
     struct rows_votes *self = (struct rows_votes *)rows;
     struct vote vote;
     int got = 0;
-    while (got == 0 && self->next < self->votes.count)
+    while (got == 0 && !self->follow.listed && self->next < self->votes.count)
         got = vote_read(self->log, &self->votes.items[self->next++], &vote);
-    rows->ended = self->next == self->votes.count;
+    if (got == 0 && rows->live) got = votes_new(self, &vote);
+    rows->ended = !rows->live && self->next == self->votes.count;
     if (got != 1) return got;
     int err = votes_print(self, &vote, out);
     return err == OK ? 1 : err;
@@ -128,6 +144,7 @@ static void votes_free(struct rows *rows)
 {
     struct rows_votes *self = (struct rows_votes *)rows;
     said_free(&self->votes);
+    follow_close(&self->follow);
     message_free(&self->message);
     free(self);
 }
@@ -139,10 +156,20 @@ static const struct rows_ops votes_ops = {
     .free = votes_free,
 };
 
-static int votes_open(struct rows_votes *self)
+static int votes_follow(struct rows_votes *self, const struct follow_params *params)
+{
+    char text[REF_TEXT_MAX];
+    struct filter filter = { 0 };
+    int err = filter_set(&filter, "dest", text, ref_print(&self->target, text));
+    if (err == OK) err = filter_set(&filter, "type", "vote", 4);
+    return err == OK ? follow_open(&self->rows, params, &filter, &self->follow) : err;
+}
+
+static int votes_open(struct rows_votes *self, const struct follow_params *params)
 {
     struct flume_read read;
-    int err = api_read_begin(self->rows.server, &read);
+    int err = votes_follow(self, params);
+    if (err == OK) err = api_read_begin(self->rows.server, &read);
     if (err != OK) return err;
     err = votes_read(&read, &self->target, &self->votes);
     self->log = read.log;
@@ -165,7 +192,7 @@ int rows_votes_open(struct server *server, const struct votes_params *params, st
         .since = flume_since(server->flume, VOTES_VIEWS),
         .cursor = SEQ_EMPTY,
     };
-    int err = votes_open(self);
+    int err = votes_open(self, &params->follow);
     if (err != OK) {
         votes_free(&self->rows);
         return err;

@@ -506,6 +506,22 @@ int threads_next(struct threads *threads, const struct flume_read *read, uint64_
     return got;
 }
 
+int threads_of_record(struct threads *threads, const struct flume_read *read, const struct log_record *record,
+                      struct thread_row *ret_row)
+{
+    struct root root;
+    struct ref id;
+    int64_t newest;
+    int got = threads_scan(threads, record);
+    if (got != OK || !slice_equal(threads->message.type, threads->query.type) || !threads_root(threads, &id))
+        return got;
+    got = root_look(threads, read, &id, &root);
+    if (got == OK) got = thread_look(threads, read, &root, &newest);
+    if (got == 1) got = newest == record->seq;
+    if (got == 1) got = thread_passes(threads, read, &root);
+    return got == 1 ? thread_row(read, &root, newest, ret_row) : got;
+}
+
 uint32_t threads_views(const struct threads_query *query)
 {
     uint32_t views = VIEW_MASK(messages) | VIEW_MASK(types) | VIEW_MASK(links);

@@ -131,6 +131,13 @@ static int channel_subscribed(void *ctx, const struct message *message)
     return json_find(message->content, "subscribed", &subscribed) == 1 && json_truthy(subscribed);
 }
 
+int channel_subscribes(struct slice asked, const struct message *message)
+{
+    char text[CHANNEL_BYTES_MAX];
+    struct slice name = { text, channel_normalize(asked.data, asked.len, text) };
+    return channel_subscribed(&name, message);
+}
+
 int channels_subscribers(const struct flume_read *read, struct slice asked, struct said_list *ret_subscribers)
 {
     char text[CHANNEL_BYTES_MAX];

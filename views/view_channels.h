@@ -23,4 +23,7 @@ int channels_get(const struct flume_read *read, struct slice asked, struct buf *
 /* Who is subscribed to it, by messages {"type":"channel","channel":NAME,"subscribed":true}; of each author the last one in the log counts. */
 int channels_subscribers(const struct flume_read *read, struct slice asked, struct said_list *ret_subscribers);
 
+/* 1 = the message, of type channel, subscribes its author, 0 = it ends that, -1 = it is about another channel. */
+int channel_subscribes(struct slice asked, const struct message *message);
+
 #endif

@@ -37,8 +37,7 @@ static enum contact_state contact_state_of(struct slice content)
     return found && slice_equal(following, SLICE_LITERAL("true")) ? CONTACT_FOLLOWS : CONTACT_ENDED;
 }
 
-/* Whom a message is a contact with: true and the feed. */
-static bool contact_of(const struct message *message, struct ref *ret_dest)
+bool contact_of(const struct message *message, struct ref *ret_dest)
 {
     struct slice value;
     struct ref dest;

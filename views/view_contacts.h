@@ -44,6 +44,9 @@ struct contacts_counts {
 };
 int contacts_count(const struct flume_read *read, const struct ref *feed, struct contacts_counts *ret_counts);
 
+/* Whom a message is a contact with: true and the feed. */
+bool contact_of(const struct message *message, struct ref *ret_dest);
+
 /* What `source` says of `dest`: 1, 0 = nothing, <0 error. */
 int contacts_get(const struct flume_read *read, const struct ref *source, const struct ref *dest,
                  struct contact *ret_contact);

@@ -21,6 +21,12 @@ static int vote_on(void *ctx, const struct message *message)
     return vote_of(message->content, &vote, &target) == OK && ref_equal(&target, ctx) ? 0 : -1;
 }
 
+bool vote_is_on(const struct message *message, const struct ref *target)
+{
+    struct ref wanted = *target;
+    return vote_on(&wanted, message) == 0;
+}
+
 int votes_read(const struct flume_read *read, const struct ref *target, struct said_list *ret_votes)
 {
     char text[REF_TEXT_MAX];

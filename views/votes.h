@@ -28,4 +28,7 @@ bool vote_says(const struct message *message, const struct ref *target, double *
 /* What a vote of the list says: 1, 0 = it was deleted meanwhile, <0 error. */
 int vote_read(struct log *log, const struct said *said, struct vote *ret_vote);
 
+/* Is the message a vote on `target`? */
+bool vote_is_on(const struct message *message, const struct ref *target);
+
 #endif

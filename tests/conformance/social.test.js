@@ -189,9 +189,10 @@ const checks = {
     for (const distance of [0, 1, 2, -1, -2, -3]) assert.ok(seen.has(distance), `nobody is at ${distance}`)
   },
 
-  async 'the filter by hops against ssb-friends: /log, /threads, /live'({ t, server, oracle }) {
+  async 'the filter by hops against ssb-friends: /log, /links, /threads, /live'({ t, server, oracle }) {
     const log = await server.pages('/log?limit=1000', 'messages')
     const threads = await server.pages('/threads?limit=1000', 'threads')
+    const links = await server.pages('/links?limit=1000', 'links')
     const sizes = new Set()
     for (const from of [feeds[0], feeds[7], feeds[19], feeds[AUTHORS + 1]]) {
       for (const hops of [0, 1, 2, 4]) {
@@ -202,6 +203,9 @@ const checks = {
         assert.deepStrictEqual(await server.pages(`/log?${query}&limit=97`, 'messages'), expected, query)
         assert.deepStrictEqual(await server.pages(`/log?${query}&limit=300&reverse=true&type=vote`, 'messages'), [...expected].reverse().filter(({ value }) => value.content.type === 'vote'), query)
         assert.deepStrictEqual(await server.pages(`/threads?${query}&limit=7`, 'threads'), threads.filter(({ root }) => root && near.has(root.value.author)), query)
+        const linked = links.filter(({ source }) => near.has(source))
+        assert.deepStrictEqual(await server.pages(`/links?${query}&limit=211`, 'links'), linked, query)
+        assert.deepStrictEqual(await server.pages(`/links?${query}&limit=300&rel=vote&reverse=true`, 'links'), [...linked].reverse().filter(({ rel }) => rel === 'vote'), query)
         const socket = connect(t, `${server.ws}/live?${query}&private=false&live=false`)
         await socket.until((c) => c.closed !== null || c.frames.some((frame) => frame.closed), 'the end')
         assert.deepStrictEqual(socket.records().map(({ seq }) => seq), expected.filter(({ value }) => typeof value.content === 'object').map(({ seq }) => seq), query)

@@ -103,7 +103,7 @@ test('a subscription that begins while the views are built waits for them', asyn
 test('what is asked wrongly is told so, over HTTP and on a socket', async (t) => {
   const { server, ann } = await people(t)
   const from = 'from=' + escape(ann.id)
-  for (const route of ['/log', '/threads']) {
+  for (const route of ['/log', '/links', '/threads']) {
     for (const query of ['hops=1', from, from + '&hops=-1', from + '&hops=101', from + '&hops=x', 'hops=1&from=nobody', 'hops=1&from=' + escape('%' + 'A'.repeat(43) + '=.sha256')]) {
       const res = await server.request(`${route}?${query}`)
       assert.ok(res.status === 400 && ['/problems/bad-parameter', '/problems/bad-id'].includes(res.json.type), `${route} ${query}: ${res.text}`)
