@@ -20,8 +20,8 @@ const hint = () => state('Find words, people and channels', null, h('ul', { clas
 const [MARK, UNMARK] = ['\ue000', '\ue001'] // of private use
 const MARKS = new RegExp(`[${MARK}${UNMARK}]`, 'g')
 
-// Without what nobody reads: where links lead, and the long ends of ids.
-const readable = (text) => text.replace(/^#{1,6} /, '').replace(/!?\[([^\][]*)\]\([^\s()]*\)?/g, '$1').replace(/[%@&][A-Za-z0-9+/]{43}=\.[a-z0-9]+/g, shortId).replace(/!\[/g, '')
+// Without what nobody reads: where links lead, the long ends of ids, marks of markdown.
+const readable = (text) => text.replace(/^#{1,6} /, '').replace(/!?\[([^\][]*)\]\([^\s()]*\)?/g, '$1').replace(/[%@&][A-Za-z0-9+/]{43}=\.[a-z0-9]+/g, shortId).replace(/!\[|\*\*|~~|`/g, '')
 
 // Pieces of the text that was found, some of them marked: { pieces: [{ text, mark }] }. A link may begin in one and end in another.
 function marked({ pieces }) {

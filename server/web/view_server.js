@@ -9,7 +9,7 @@ const LOOK_MS = 2000
 
 const fact = (name, ...value) => [h('dt', null, name), h('dd', null, value)]
 
-// In words for whoever looks at it.
+// In words.
 function rights({ scopes, encrypted, append, publish }) {
   const may = [scopes.includes('read') && (scopes.includes('private') ? 'read everything, also what is private' : encrypted ? 'read' : 'read what is public'), append && 'append', publish && 'publish']
   return may.filter(Boolean).join(', ') || 'nothing'
@@ -78,9 +78,16 @@ export function view({ signal }) {
     put(said, progress.ready ? 'Every view has read the whole log.' : `${Math.floor(progress.share * 100)} % of the log is read${progress.eta > 0 ? `; ${seconds(progress.eta)} to go` : ''}. The log itself can be read meanwhile.`)
   }
   news.addEventListener('views', show)
-  const ask = async () => [await sluice.status({ signal }), await sluice.whoami({ signal })]
+  const table = h('table', { class: 'views' },
+    h('thead', null, h('tr', null, ['View', 'Version', 'Read', 'State'].map((name) => h('th', { scope: 'col' }, name)), h('td'))), body)
+  const ask = async () => {
+    const [status, who] = [await sluice.status({ signal }), await sluice.whoami({ signal })]
+    // who may not build a view anew is not offered it
+    table.classList.toggle('fixed', !(who.scopes.includes('read') && who.scopes.includes('append')))
+    return [status, who]
+  }
   const look = async () => {
-    if (document.hidden || connection.state !== 'live') return
+    if (document.hidden || !facts.isConnected || connection.state !== 'live') return
     watchViews()
     try {
       const answers = await ask()
@@ -93,8 +100,7 @@ export function view({ signal }) {
   return {
     title: 'Server',
     node: h('div', null, h('h1', { tabindex: -1 }, 'Server'), facts, h('h2', null, 'Views'), said, problem,
-      h('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Views' }, h('table', { class: 'views' },
-        h('thead', null, h('tr', null, ['View', 'Version', 'Read', 'State'].map((name) => h('th', { scope: 'col' }, name)), h('td'))), body))),
+      h('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Views' }, table)),
     async begin() {
       show()
       watchViews()

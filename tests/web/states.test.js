@@ -45,6 +45,29 @@ test('a server that asks for a token: so does the page, and works with it', asyn
   clean(page, server.url)
 })
 
+test('what one may do is said, and what one may not is not offered', async (t) => {
+  const ann = new Author('owner')
+  const lines = [ann.write({ type: 'about', about: ann.id, name: 'the owner' })].map(({ key, value }) => JSON.stringify({ key, value, timestamp: 1600000000000 }))
+  const dir = folder(t)
+  const spki = ann.key.export({ format: 'jwk' })
+  const pair = [Buffer.from(spki.x, 'base64url'), Buffer.concat([Buffer.from(spki.d, 'base64url'), Buffer.from(spki.x, 'base64url')])].map((bytes) => bytes.toString('base64') + '.ed25519')
+  fs.writeFileSync(path.join(dir, 'secret'), JSON.stringify({ curve: 'ed25519', public: pair[0], private: pair[1], id: ann.id }), { mode: 0o600 })
+  fs.writeFileSync(path.join(dir, 'tokens'), 'the-token-of-the-owner read append private publish\n', { mode: 0o600 })
+  const server = await Server.start(t, ['--data', importLines(t, lines), '--public', '--secret', path.join(dir, 'secret'), '--token-file', path.join(dir, 'tokens'), '--publish', '--sole-signer'])
+  const page = await open(t, server, '#/server')
+  await page.locator('.facts dd', { hasText: /^read what is public$/ }).waitFor()
+  await page.waitForSelector('.views tr[data-view="types"]')
+  assert.strictEqual(await page.getByRole('button', { name: /Build anew/ }).count(), 0)
+  assert.ok(!(await page.locator('main').innerText()).includes('the owner'))
+
+  await page.evaluate(() => sessionStorage.setItem('sluice-token', 'the-token-of-the-owner'))
+  await page.reload()
+  await page.locator('.facts dd', { hasText: /^read everything, also what is private, append, publish$/ }).waitFor()
+  await page.locator('.facts a', { hasText: 'the owner' }).waitFor()
+  await page.getByRole('button', { name: /Build anew.*types/ }).waitFor()
+  clean(page, server.url)
+})
+
 test('while the views are behind, the page says how far they are, and shows what there is if asked to', async (t) => {
   const author = new Author('behind')
   const lines = [author.write({ type: 'post', text: 'what there is' })].map((message) => JSON.stringify({ ...message, length: undefined, timestamp: 1600000000000 }))
