@@ -1,8 +1,9 @@
 // A message as people see it: who, when, what.
+import { token } from '/web/app.js'
 import { h, icon } from '/web/dom.js'
 import { leadsTo, markdown } from '/web/markdown.js'
 import { avatar, personLink } from '/web/people.js'
-import { to } from '/web/routes.js'
+import { atomPath, to } from '/web/routes.js'
 import { ago, channelName, counted, fullDate, isTime, shortId } from '/web/text.js'
 import { ids } from '/web/sluice.js'
 
@@ -88,6 +89,9 @@ function channelOf(record) {
   const name = typeof channel === 'string' ? channelName(channel) : ''
   return name && contentOf(record).type !== 'channel' ? h('a', { class: 'tag', href: to.channel(name) }, h('bdi', null, '#' + name)) : null
 }
+
+// A feed reader has no token to send.
+export const atomLink = (kind, id) => token() ? null : h('a', { href: atomPath(kind, id), type: 'application/atom+xml', class: 'fine' }, 'Atom feed')
 
 export const likes = (count) => count > 0 ? h('span', { class: 'likes', title: counted(count, 'like') }, icon('heart'), ` ${count}`, h('span', { class: 'heard' }, count === 1 ? ' like' : ' likes')) : null
 

@@ -15,6 +15,11 @@ export const to = {
   console: (target) => '#/console' + (target ? '?target=' + encodeURIComponent(target) : '')
 }
 
+const readerPath = { feed: (id) => '/feeds/' + id, channel: (name) => '/channels/' + name, thread: (id) => `/messages/${id}/thread` }
+
+// What feed readers subscribe to.
+export const atomPath = (kind, id) => readerPath[kind](encodeURIComponent(id)) + '?format=atom'
+
 export const blobPath = (id, query = '') => '/blobs/' + encodeURIComponent(id) + query
 
 const WITH_ID = { thread: 'message', message: 'message', profile: 'feed' }

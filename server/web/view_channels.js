@@ -1,7 +1,7 @@
 // All channels, the busiest first; and one of them.
 import { sluice } from '/web/app.js'
 import { h, put } from '/web/dom.js'
-import { contentOf } from '/web/messages.js'
+import { atomLink, contentOf } from '/web/messages.js'
 import { to } from '/web/routes.js'
 import { fill, state } from '/web/states.js'
 import { channelName, counted, number } from '/web/text.js'
@@ -52,7 +52,8 @@ export function channelView({ signal, name }) {
   const counts = async () => {
     try {
       const { count, subscribers } = await sluice.channel(channel, { stale: 'ok' }, { signal })
-      put(about, `${counted(count, 'message')}, ${counted(subscribers, 'subscriber')}`)
+      const reader = atomLink('channel', channel)
+      put(about, `${counted(count, 'message')}, ${counted(subscribers, 'subscriber')}`, reader && [' · ', reader])
     } catch { /* its threads say what is wrong */ }
   }
   const inIt = (record) => typeof contentOf(record)?.channel === 'string' && channelName(contentOf(record).channel) === channel

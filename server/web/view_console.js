@@ -7,7 +7,7 @@ import { bytes } from '/web/text.js'
 const SHOWN = 200000 // characters of an answer
 const PRESETS = [
   ['Newest records', '/log?limit=3&reverse=true'], ['Threads', '/threads?limit=5'], ['Feeds', '/feeds?limit=5'], ['Types', '/types'], ['Channels', '/channels?limit=10'],
-  ['Views', '/views'], ['Status', '/status'], ['Limits', '/limits'], ['Follow live', '/log?live=true&old=false', 'application/x-ndjson']
+  ['Search', '/search?q=the*&limit=3'], ['Views', '/views'], ['Status', '/status'], ['Limits', '/limits'], ['Who am I', '/whoami'], ['Follow live', '/log?live=true&old=false', 'application/x-ndjson']
 ]
 const FORMS = [['application/json', 'JSON'], ['application/x-ndjson', 'NDJSON, a row a line'], ['text/event-stream', 'server-sent events']]
 

@@ -4,7 +4,7 @@ import { activity } from '/web/chart.js'
 import { h, put } from '/web/dom.js'
 import { list, Newcomers } from '/web/lists.js'
 import { markdown } from '/web/markdown.js'
-import { bodyOf, card, folded, isPost, rootOf } from '/web/messages.js'
+import { atomLink, bodyOf, card, folded, isPost, rootOf } from '/web/messages.js'
 import { avatar, name, person, personLink } from '/web/people.js'
 import { to } from '/web/routes.js'
 import { fill, state } from '/web/states.js'
@@ -99,7 +99,7 @@ function top(id) {
   const about = h('div', { class: 'about' })
   person(id).then(({ description }) => { if (description) put(about, markdown(description)) })
   return h('header', { class: 'profile' }, avatar(id, 'large'),
-    h('div', null, h('h1', { tabindex: -1 }, name(id)), h('p', { class: 'id' }, h('code', null, id))), about)
+    h('div', null, h('h1', { tabindex: -1 }, name(id)), h('p', { class: 'id' }, h('code', null, id)), atomLink('feed', id)), about)
 }
 
 export function view({ signal, id, asked }) {

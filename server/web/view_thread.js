@@ -3,7 +3,7 @@ import { news, sluice } from '/web/app.js'
 import { announce, h, icon, put } from '/web/dom.js'
 import { feed, Newcomers } from '/web/lists.js'
 import { excerpt } from '/web/markdown.js'
-import { card, contentOf, likes, rootOf } from '/web/messages.js'
+import { atomLink, card, contentOf, likes, rootOf } from '/web/messages.js'
 import { to } from '/web/routes.js'
 import { fill, state } from '/web/states.js'
 import { counted, shortId } from '/web/text.js'
@@ -47,6 +47,7 @@ export function view({ signal, id, asked, query }) {
   const shown = new Map() // key -> article
   const notes = h('div')
   const end = h('div', { class: 'end' })
+  const feedOf = h('p', { class: 'line' })
   let root = id
   let answered = null // { next, total pages read }
 
@@ -144,9 +145,10 @@ export function view({ signal, id, asked, query }) {
     const text = contentOf(page.messages[0])?.text
     if (!signal.aborted && typeof text === 'string' && text.trim()) document.title = excerpt(text, 60) + ' · Sluice'
     put(notes, parent, first, missingNote(page.missing))
+    put(feedOf, atomLink('thread', root))
     ending()
     if (at) setTimeout(() => goTo(at)) // when it stands in the page
-    return [notes, rows, end]
+    return [notes, rows, end, feedOf]
   }
 
   const load = () => fill(place, signal, async (more) => {

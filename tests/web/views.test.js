@@ -3,6 +3,7 @@
 const test = require('node:test')
 const assert = require('node:assert')
 const { execFileSync } = require('node:child_process')
+const { Author } = require('../support/author')
 const { clean, go, live, open, settled, shared } = require('../support/browser')
 const { Server, importLines, sample, until } = require('../support/sluice')
 
@@ -44,6 +45,35 @@ test('a thread: its messages in causal order with their likes; an answer leads t
   await page.locator(`article.here[data-key="${reply}"]`).waitFor()
   assert.deepStrictEqual(await keys(page), thread.messages.map((message) => message.key))
   await page.waitForFunction((key) => document.activeElement.dataset.key === key, reply)
+  clean(page, server.url)
+})
+
+test('a long thread: page after page in its order, and straight to an answer far down', async (t) => {
+  const [ann, ben] = [new Author('ann'), new Author('ben')]
+  const root = ann.write({ type: 'post', text: 'a long talk' })
+  const replies = []
+  for (let i = 0; i < 230; i++) replies.push([ben, ann][i % 2].write({ type: 'post', text: `answer ${i}`, root: root.key, branch: (replies.at(-1) || root).key }))
+  const all = [root, ...replies]
+  const server = await Server.start(t, ['--data', importLines(t, all.map(({ key, value }, i) => JSON.stringify({ key, value, timestamp: 1600000000000 + i })))])
+  const wanted = all.map((message) => message.key)
+  const page = await open(t, server, '#/thread/' + id(root.key))
+  await settled(page)
+  assert.deepStrictEqual(await keys(page), wanted.slice(0, 100))
+  for (const shown of [200, 231]) {
+    await page.getByRole('button', { name: 'More replies' }).click()
+    await page.waitForFunction((n) => document.querySelectorAll('main article').length === n, shown)
+    assert.deepStrictEqual(await keys(page), wanted.slice(0, shown))
+    await page.waitForFunction((key) => document.activeElement.dataset.key === key, wanted[shown === 200 ? 100 : 200])
+  }
+  assert.strictEqual(await page.getByRole('button', { name: 'More replies' }).count(), 0)
+
+  await go(page, '#/thread/' + id(replies[214].key))
+  await page.locator(`article.here[data-key="${replies[214].key}"]`).waitFor()
+  await page.waitForFunction((key) => document.activeElement.dataset.key === key, replies[214].key)
+  await page.waitForFunction(() => { // it is on the screen, whatever was laid out above it since
+    const { top, bottom } = document.querySelector('article.here').getBoundingClientRect()
+    return top > 50 && bottom < innerHeight
+  })
   clean(page, server.url)
 })
 
@@ -92,6 +122,19 @@ test('one message: as people read it, its likes, what links to it, and the bytes
   await page.getByRole('button', { name: 'The bytes that were signed' }).click()
   const raw = (await server.request(`/messages/${id(ROOT)}/raw`)).text
   await page.waitForFunction((text) => document.querySelector('pre.raw').textContent === text, raw)
+  clean(page, server.url)
+})
+
+test('people, channels and threads are there for feed readers, too', async (t) => {
+  const page = await at(t, '#/')
+  for (const hash of ['#/profile/' + id(FARID), '#/channel/books', '#/thread/' + id(ROOT)]) {
+    await go(page, hash)
+    const href = await page.getByRole('link', { name: 'Atom feed' }).getAttribute('href')
+    const answer = await server.request(href)
+    assert.strictEqual(answer.status, 200, href)
+    assert.match(answer.headers['content-type'], /^application\/atom\+xml/)
+    assert.match(answer.text, /<entry>/)
+  }
   clean(page, server.url)
 })
 
