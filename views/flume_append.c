@@ -10,6 +10,7 @@
 #include "views/flume_internal.h"
 #include "views/view_feeds.h"
 #include "views/view_messages.h"
+#include "views/view_record.h"
 
 #define QUEUE_COUNT_MAX 65536
 #define VALUE_COST 64 /* what a value in the queue costs besides its bytes */
@@ -273,6 +274,32 @@ static int message_take(struct round *round, struct feed_message *message, int64
     return err;
 }
 
+/* The value of a message that is pending, in the log or in the batch that is being made: OK, or it is not there. */
+static int pending_value(struct round *round, const struct ref *id, struct slice *ret_value)
+{
+    const struct pending_entry *entry = pending_find(&round->flume->pending, id);
+    struct log_record record;
+    if (entry == NULL) return ERR_NOTFOUND;
+    if (entry->where < 0) {
+        *ret_value = round->values[-1 - entry->where];
+        return OK;
+    }
+    int err = log_get(round->read.log, entry->where, &record);
+    if (err == OK) *ret_value = record.value;
+    return err;
+}
+
+/* The message with this sequence among what is pending, on the way back from the feed's newest one. */
+static bool pending_back_to(struct round *round, const struct feed_state *state, int64_t sequence, struct ref *ret_id)
+{
+    struct ref id = state->id;
+    struct slice value;
+    for (int64_t at = state->sequence; at > sequence; at--)
+        if (pending_value(round, &id, &value) != OK || record_previous(value, &id) != OK) return false;
+    *ret_id = id;
+    return true;
+}
+
 /* Names the message that stands where this one would, and adds both to the sentence in job->detail. */
 static void message_fork(struct round *round, struct flume_append *job, const struct feed_message *message,
                          const struct feed_state *state)
@@ -280,7 +307,7 @@ static void message_fork(struct round *round, struct flume_append *job, const st
     struct message *scan = &round->flume->scan;
     struct log_record record;
     job->stored = state->id;
-    if (message->sequence < state->sequence &&
+    if (message->sequence < state->sequence && !pending_back_to(round, state, message->sequence, &job->stored) &&
         feeds_get(&round->read, &message->author, message->sequence, &record) == OK &&
         message_scan(scan, record.value.data, record.value.len) == OK && scan->id.kind != REF_NONE)
         job->stored = scan->id;

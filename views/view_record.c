@@ -56,6 +56,13 @@ int record_author(struct slice record, struct ref *ret_author)
     return OK;
 }
 
+int record_previous(struct slice record, struct ref *ret_id)
+{
+    struct slice previous;
+    int found = record_member(record, "previous", &previous);
+    return found != 1 ? (found < 0 ? found : ERR_REF) : record_ref(previous, ret_id);
+}
+
 int record_content(struct slice record, struct slice *ret_content)
 {
     return record_member(record, "content", ret_content);

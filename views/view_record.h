@@ -16,6 +16,9 @@ int record_key(struct slice record, struct ref *ret_id);
 /* value.author; ERR_REF unless it is a feed. */
 int record_author(struct slice record, struct ref *ret_author);
 
+/* value.previous; ERR_REF unless it is a reference. */
+int record_previous(struct slice record, struct ref *ret_id);
+
 /* Raw value.content: 1, 0 if absent, ERR_JSON. */
 int record_content(struct slice record, struct slice *ret_content);
 

@@ -575,6 +575,31 @@ Test(append_ssb, refuses_forks_and_gaps)
     free_all();
 }
 
+/* Whether the views know of it yet, it is in the log only, or it came just before in the same batch. */
+Test(append_ssb, a_fork_names_the_message_that_stands_in_its_place)
+{
+    struct flume_append job;
+    struct feed_message *m = make(&alice, 6);
+    struct kit_author twin;
+    kit_author_make(&twin, 1);
+    twin.sequence = 1;
+    twin.last = m[0].id;
+    struct feed_message *fork = make(&twin, 1);
+    struct feed_message batch[] = { m[0], m[1], m[2], *fork };
+    cr_assert_eq(append(batch, 4, &job), ERR_FORK);
+    cr_assert(ref_equal(&job.stored, &m[1].id));
+    for (size_t i = 0; i < 3; i++)
+        m[i] = batch[i];
+    *fork = batch[3];
+    cr_assert_eq(append(m, 6, &job), OK);
+    cr_assert_eq(append(fork, 1, &job), ERR_FORK);
+    cr_assert(ref_equal(&job.stored, &m[1].id));
+    cr_assert_eq(kit_wait_head(flume, VIEW_MASK(feeds)), OK);
+    cr_assert_eq(append(fork, 1, &job), ERR_FORK);
+    cr_assert(ref_equal(&job.stored, &m[1].id));
+    free_all();
+}
+
 Test(append_ssb, a_bad_message_takes_back_the_whole_job)
 {
     struct flume_append job;
