@@ -287,6 +287,9 @@ int ws_start(struct server *server, struct ws **ret_ws)
 
 void ws_wake(struct ws *ws)
 {
+    /* A client is counted before it looks at the log for the first time: one that is not seen here sees what there is to be told. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&ws->clients.server->metrics.ws_clients) == 0) return;
     if (!atomic_exchange(&ws->woken, true)) lws_cancel_service(ws->context);
 }
 
