@@ -12,6 +12,7 @@
 /* A bit for so many bytes of log. No two records that are at least as long start in the same piece; about shorter ones
  * nothing is remembered. */
 #define PIECE_BYTES 64
+_Static_assert(ODD_BOX1_BYTES_MIN >= PIECE_BYTES, "two of them share no piece");
 
 /* Address space for the bits; memory is taken as they are set, a five-hundredth of the log at most. Behind 32 GiB of log
  * nothing is remembered. */
@@ -28,6 +29,7 @@ struct plain_log {
     const char *base;        /* of `words` and then `odd`, for prefetching */
     _Atomic uint64_t *words; /* set = plain */
     _Atomic uint64_t *odd;   /* set = a record that is not plain starts there; up to `learned` all others are */
+    _Atomic uint64_t *box1;  /* set = a record that is ODD_BOX1 starts there */
     _Atomic int64_t learned;
 };
 
@@ -52,7 +54,7 @@ void plain_free(struct plain *plain)
     if (plain == NULL) return;
     for (struct plain_log *log = atomic_load(&plain->first), *next; log != NULL; log = next) {
         next = log->next;
-        (void)munmap(log->words, 2 * BITS_BYTES);
+        (void)munmap(log->words, 3 * BITS_BYTES);
         free(log);
     }
     (void)pthread_mutex_destroy(&plain->lock);
@@ -72,13 +74,14 @@ static struct plain_log *log_new(struct plain *plain, const struct log *log)
 {
     struct plain_log *of = malloc(sizeof *of);
     if (of == NULL) return NULL;
-    void *map = mmap(NULL, 2 * BITS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *map = mmap(NULL, 3 * BITS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED) {
         free(of);
         return NULL;
     }
     *of = (struct plain_log){ .next = atomic_load(&plain->first), .log = log, .base = map, .words = map };
     of->odd = of->words + WORDS;
+    of->box1 = of->odd + WORDS;
     atomic_init(&of->learned, SEQ_EMPTY);
     atomic_store_explicit(&plain->first, of, memory_order_release);
     return of;
@@ -120,16 +123,30 @@ static bool bit_is_set(const _Atomic uint64_t *words, size_t word, uint64_t mask
     return (atomic_load_explicit(&words[word], memory_order_relaxed) & mask) != 0;
 }
 
-bool plain_known(struct plain *plain, const struct log *log, const struct log_record *record)
+static enum plain_kind kind_learned(const struct plain_log *of, const struct log_record *record, size_t word,
+                                    uint64_t mask)
+{
+    if (!bit_is_set(of->odd, word, mask)) return PLAIN_COPY;
+    bool box1 = record->value.len >= PIECE_BYTES && bit_is_set(of->box1, word, mask);
+    return box1 ? PLAIN_BOX1 : PLAIN_UNKNOWN;
+}
+
+enum plain_kind plain_kind(struct plain *plain, const struct log *log, const struct log_record *record)
 {
     size_t word;
     uint64_t mask;
-    if (plain == NULL || !bit_of(record->seq, &word, &mask)) return false;
+    if (plain == NULL || !bit_of(record->seq, &word, &mask)) return PLAIN_UNKNOWN;
     const struct plain_log *of = log_find(plain, log);
-    if (of == NULL) return false;
+    if (of == NULL) return PLAIN_UNKNOWN;
     if (record->seq <= atomic_load_explicit(&of->learned, memory_order_acquire))
-        return !bit_is_set(of->odd, word, mask);
-    return record->value.len >= PIECE_BYTES && bit_is_set(of->words, word, mask);
+        return kind_learned(of, record, word, mask);
+    bool noted = record->value.len >= PIECE_BYTES && bit_is_set(of->words, word, mask);
+    return noted ? PLAIN_COPY : PLAIN_UNKNOWN;
+}
+
+bool plain_known(struct plain *plain, const struct log *log, const struct log_record *record)
+{
+    return plain_kind(plain, log, record) == PLAIN_COPY;
 }
 
 void plain_note(struct plain *plain, const struct log *log, const struct log_record *record)
@@ -141,12 +158,25 @@ void plain_note(struct plain *plain, const struct log *log, const struct log_rec
     if (of != NULL) (void)atomic_fetch_or_explicit(&of->words[word], mask, memory_order_relaxed);
 }
 
+static void learn_bit(_Atomic uint64_t *words, int64_t seq)
+{
+    size_t word;
+    uint64_t mask;
+    if (bit_of(seq, &word, &mask)) (void)atomic_fetch_or_explicit(&words[word], mask, memory_order_relaxed);
+}
+
 static int learn_odd(void *ctx, int64_t seq)
 {
     const struct plain_log *of = ctx;
-    size_t word;
-    uint64_t mask;
-    if (bit_of(seq, &word, &mask)) (void)atomic_fetch_or_explicit(&of->odd[word], mask, memory_order_relaxed);
+    learn_bit(of->odd, seq);
+    return OK;
+}
+
+static int learn_box1(void *ctx, int64_t seq)
+{
+    const struct plain_log *of = ctx;
+    learn_bit(of->box1, seq);
+    learn_bit(of->odd, seq);
     return OK;
 }
 
@@ -157,7 +187,8 @@ static void learn_from(struct plain *plain, const struct flume_read *read)
     const struct view *types = flume_view(read->flume, VIEW_types);
     if (of == NULL || types == NULL) return;
     int64_t since = flume_read_since(read, types), learned = atomic_load(&of->learned);
-    if (since > learned && types_odd(read, learned + 1, learn_odd, of) == OK)
+    if (since > learned && types_odd(read, ODD_OTHER, learned + 1, learn_odd, of) == OK &&
+        types_odd(read, ODD_BOX1, learned + 1, learn_box1, of) == OK)
         atomic_store_explicit(&of->learned, since, memory_order_release);
 }
 

@@ -12,7 +12,14 @@ struct plain;
 int plain_open(struct plain **ret_plain);
 void plain_free(struct plain *plain); /* NULL is fine; no log that it was asked about is needed any more */
 
-/* false = not known, or `plain` is NULL. */
+enum plain_kind {
+    PLAIN_UNKNOWN, /* also if there is no `plain` */
+    PLAIN_COPY,
+    PLAIN_BOX1, /* a copy, in front of which stands how it is encrypted */
+};
+enum plain_kind plain_kind(struct plain *plain, const struct log *log, const struct log_record *record);
+
+/* Is it PLAIN_COPY? */
 bool plain_known(struct plain *plain, const struct log *log, const struct log_record *record);
 /* It will be asked about the record at `seq` soon: a hint. */
 void plain_prefetch(struct plain *plain, const struct log *log, int64_t seq);

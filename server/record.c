@@ -30,12 +30,12 @@ static void record_put_base64(struct slice value, struct buf *out)
     out->len += size - 1;
 }
 
-/* `{"seq":N,` and the object that follows, less its bracket. */
-static int record_put_spliced(int64_t seq, struct slice rest, struct buf *out)
+/* `{"seq":N,`, what is to be said about the record, and the object that follows, less its bracket. */
+static int record_put_spliced(int64_t seq, struct slice said, struct slice rest, struct buf *out)
 {
     static const char head[] = "{\"seq\":";
     char digits[20];
-    if (buf_reserve(out, sizeof head + sizeof digits + rest.len) != OK) return out->err;
+    if (buf_reserve(out, sizeof head + sizeof digits + said.len + rest.len) != OK) return out->err;
     char *at = out->data + out->len, *digit = digits + sizeof digits;
     memcpy(at, head, sizeof head - 1);
     at += sizeof head - 1;
@@ -51,6 +51,8 @@ static int record_put_spliced(int64_t seq, struct slice rest, struct buf *out)
     memcpy(at, digit, digit_count);
     at += digit_count;
     *at++ = ',';
+    if (said.len > 0) memcpy(at, said.data, said.len);
+    at += said.len;
     memcpy(at, rest.data, rest.len);
     out->len = (size_t)(at + rest.len - out->data);
     return OK;
@@ -91,16 +93,23 @@ int record_print(const struct log_record *record, struct buf *out)
     return record_put(record, (struct slice){ NULL, 0 }, out);
 }
 
+/* What was not known of the record. */
+static enum plain_kind record_look(const struct server *server, const struct log *log, const struct log_record *record)
+{
+    if (!record_is_line(record->value)) return PLAIN_UNKNOWN;
+    plain_note(server->plain, log, record);
+    return PLAIN_COPY;
+}
+
 int record_show(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out)
 {
     struct slice value = record->value, format;
-    bool plain = plain_known(server->plain, log, record);
-    if (!plain && private_record_format(value, &format)) return record_put(record, format, out);
-    if (!plain && record_is_line(value)) {
-        plain_note(server->plain, log, record);
-        plain = true;
-    }
+    enum plain_kind kind = plain_kind(server->plain, log, record);
+    if (kind == PLAIN_UNKNOWN && private_record_format(value, &format)) return record_put(record, format, out);
+    if (kind == PLAIN_UNKNOWN) kind = record_look(server, log, record);
     /* The owner of a followed log may be deleting the record this moment: zeros are not shown as text. */
-    if (!plain || value.data[0] != '{' || value.data[value.len - 1] != '}') return record_print(record, out);
-    return record_put_spliced(record->seq, (struct slice){ value.data + 1, value.len - 1 }, out);
+    if (kind == PLAIN_UNKNOWN || value.data[0] != '{' || value.data[value.len - 1] != '}')
+        return record_print(record, out);
+    struct slice said = kind == PLAIN_BOX1 ? SLICE_LITERAL("\"encrypted\":\"box1\",") : (struct slice){ NULL, 0 };
+    return record_put_spliced(record->seq, said, (struct slice){ value.data + 1, value.len - 1 }, out);
 }

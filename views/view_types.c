@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "store/err.h"
+#include "store/private_record.h"
 #include "views/index_list.h"
 #include "views/view_batch.h"
 #include "views/view_record.h"
@@ -91,34 +92,43 @@ int types_next(const struct flume_read *read, const struct term *after, struct b
 
 /* ---- records that are not plain ------------------------------------------------------------------------------ */
 
-static void odd_term(struct term *ret_term)
+static void odd_term(enum types_oddity oddity, struct term *ret_term)
 {
-    term_of_string("", 0, ret_term);
+    if (oddity == ODD_BOX1)
+        term_of_string("box1", 4, ret_term);
+    else
+        term_of_string("", 0, ret_term);
 }
 
-/* record_is_plain, of a record that was scanned: content that is no string is not encrypted. */
-static bool message_is_plain(const struct message *message)
+/* Is the record not plain? Content that is no string is not encrypted. */
+static bool message_is_odd(const struct message *message, enum types_oddity *ret_oddity)
 {
-    bool open = message->content.data != NULL && !message->is_private;
-    return open ? record_is_line(message->record) : record_is_plain(message->record);
+    struct slice record = message->record, format;
+    bool line = record_is_line(record), open = message->content.data != NULL && !message->is_private;
+    bool encrypted = !open && private_record_format(record, &format);
+    if (line && !encrypted) return false;
+    bool box1 = line && record.len >= ODD_BOX1_BYTES_MIN && slice_equal(format, SLICE_LITERAL("box1"));
+    *ret_oddity = box1 ? ODD_BOX1 : ODD_OTHER;
+    return true;
 }
 
 static int types_gather(struct view_batch *batch, const struct view_record *record)
 {
     struct term term;
-    if (message_is_plain(record->message)) return OK;
-    odd_term(&term);
+    enum types_oddity oddity;
+    if (!message_is_odd(record->message, &oddity)) return OK;
+    odd_term(oddity, &term);
     return list_batch_add(batch->lists[ODD_TABLE], &term, (uint64_t)record->seq, 0);
 }
 
-int types_odd(const struct flume_read *read, int64_t from, types_odd_fn *fn, void *ctx)
+int types_odd(const struct flume_read *read, enum types_oddity oddity, int64_t from, types_odd_fn *fn, void *ctx)
 {
     const struct view *view = flume_view(read->flume, VIEW_types);
     struct list_iter iter;
     struct list_entry entry;
     struct term term;
     if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view types");
-    odd_term(&term);
+    odd_term(oddity, &term);
     int err = list_iter_open(read->txn, view->tables[ODD_TABLE], false, &term, false, &iter);
     if (err != OK) return err;
     int found = list_seek(&iter, from < 0 ? 0 : (uint64_t)from, &entry);

@@ -131,7 +131,7 @@ Test(plain, what_was_learned_changes_no_byte)
     struct corpus_flume served;
     struct plain *plain;
     struct buf with, without;
-    size_t known = 0, odd = 0;
+    size_t known = 0, odd = 0, box1 = 0;
     corpus_make(&dice, RECORDS, &corpus);
     corpus_serve(&corpus, &served);
     cr_assert_eq(plain_open(&plain), OK);
@@ -145,14 +145,15 @@ Test(plain, what_was_learned_changes_no_byte)
         bool is_plain = record_is_plain(record.value), taken = plain_known(plain, log, &record);
         cr_assert(is_plain || !taken, "SLUICE_TEST_SEED=%llu: %s", (unsigned long long)dice.seed, corpus.texts[i]);
         known += taken;
+        box1 += plain_kind(plain, log, &record) == PLAIN_BOX1;
         odd += !is_plain;
         show(plain, log, &record, &with);
         show(NULL, log, &record, &without);
         cr_assert(with.len == without.len && memcmp(with.data, without.data, with.len) == 0,
                   "SLUICE_TEST_SEED=%llu: %s", (unsigned long long)dice.seed, corpus.texts[i]);
     }
-    cr_assert(known > RECORDS / 4 && odd > RECORDS / 20, "SLUICE_TEST_SEED=%llu: %zu %zu",
-              (unsigned long long)dice.seed, known, odd);
+    cr_assert(known > RECORDS / 4 && odd > RECORDS / 20 && box1 > 0, "SLUICE_TEST_SEED=%llu: %zu %zu %zu",
+              (unsigned long long)dice.seed, known, odd, box1);
     buf_free(&with);
     buf_free(&without);
     plain_free(plain);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "store/err.h"
+#include "store/private_record.h"
 #include "tests/support/corpus.h"
 #include "views/view_record.h"
 #include "views/view_types.h"
@@ -83,19 +84,42 @@ Test(view_types, a_long_name_is_cut_when_all_its_messages_are_deleted)
 
 struct odd {
     const struct corpus *corpus;
+    enum types_oddity oddity;
     size_t next;
     unsigned long long seed;
 };
 
+static bool is_odd(struct slice record, enum types_oddity oddity)
+{
+    struct slice format;
+    bool box1 = record_is_line(record) && record.len >= ODD_BOX1_BYTES_MIN && private_record_format(record, &format) &&
+                same(format, SLICE_LITERAL("box1"));
+    return !record_is_plain(record) && box1 == (oddity == ODD_BOX1);
+}
+
 static int odd_is_next(void *ctx, int64_t seq)
 {
     struct odd *odd = ctx;
-    while (odd->next < RECORDS && record_is_plain(odd->corpus->messages[odd->next].record))
+    while (odd->next < RECORDS && !is_odd(odd->corpus->messages[odd->next].record, odd->oddity))
         odd->next++;
     cr_assert_lt(odd->next, RECORDS, "SLUICE_TEST_SEED=%llu", odd->seed);
     cr_assert_eq(odd->corpus->records[odd->next].seq, seq, "SLUICE_TEST_SEED=%llu", odd->seed);
     odd->next++;
     return OK;
+}
+
+/* Answers how many there are. */
+static size_t check_odd(const struct corpus *corpus, const struct flume_read *read, enum types_oddity oddity,
+                        size_t from, unsigned long long seed)
+{
+    struct odd odd = { corpus, oddity, from, seed };
+    size_t count = 0;
+    cr_assert_eq(types_odd(read, oddity, corpus->records[from].seq, odd_is_next, &odd), OK);
+    while (odd.next < RECORDS)
+        cr_assert(!is_odd(corpus->messages[odd.next++].record, oddity), "SLUICE_TEST_SEED=%llu", seed);
+    for (size_t i = from; i < RECORDS; i++)
+        count += is_odd(corpus->messages[i].record, oddity);
+    return count;
 }
 
 Test(view_types, records_that_are_not_plain_are_those_of_a_loop)
@@ -107,12 +131,12 @@ Test(view_types, records_that_are_not_plain_are_those_of_a_loop)
     corpus_make(&dice, RECORDS, &corpus);
     corpus_serve(&corpus, &served);
     cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    size_t box1 = check_odd(&corpus, &read, ODD_BOX1, 0, dice.seed);
+    size_t other = check_odd(&corpus, &read, ODD_OTHER, 0, dice.seed);
+    cr_assert(box1 > 0 && other > 0, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
     for (size_t from = 0; from < RECORDS; from += 1 + dice_roll(&dice, 90)) {
-        struct odd odd = { &corpus, from, dice.seed };
-        cr_assert_eq(types_odd(&read, corpus.records[from].seq, odd_is_next, &odd), OK);
-        while (odd.next < RECORDS)
-            cr_assert(record_is_plain(corpus.messages[odd.next++].record), "SLUICE_TEST_SEED=%llu",
-                      (unsigned long long)dice.seed);
+        (void)check_odd(&corpus, &read, ODD_BOX1, from, dice.seed);
+        (void)check_odd(&corpus, &read, ODD_OTHER, from, dice.seed);
     }
     flume_read_end(&read);
     corpus_stop(&served);
