@@ -8,6 +8,7 @@ const ssbUri = require('ssb-uri2')
 const { Server, generate, importLines } = require('../support/sluice')
 const { connect } = require('../support/socket')
 const { makeRandom } = require('../support/random')
+const { Author } = require('../support/author')
 
 const seed = Number(process.env.SLUICE_TEST_SEED) || Date.now() % 100000
 const lines = generate(400, '--seed', String(seed), '--authors', '8')
@@ -173,6 +174,12 @@ test('ids=uri on /live, beside a subscription with sigils at the same place', as
   for (const socket of [plain, others]) await socket.until((c) => c.synced(), 'sync')
   assert.deepStrictEqual(plain.records().map(({ key }) => key), records.map(({ key }) => key))
   assert.deepStrictEqual(others.records().map(({ seq, encrypted, ...record }) => record), records.map((record) => ({ ...record, key: uriOf(record.key) })))
+  // both stand at the head now: what comes is made for one of them first
+  const message = new Author('uris, live').write({ type: 'post', text: 'for both' })
+  assert.strictEqual((await server.post('/log', message.value)).status, 201)
+  for (const socket of [plain, others]) await socket.until((c) => c.records().length === records.length + 1, 'the new one')
+  assert.strictEqual(plain.records().at(-1).key, message.key)
+  assert.strictEqual(others.records().at(-1).key, uriOf(message.key))
   others.send({ op: 'sub', id: 'a', ids: 'uri', type: 'vote' })
   await others.until((c) => c.frames.some((frame) => frame.id === 'a' && frame.sync), 'sync')
   assert.ok(others.frames.filter((frame) => frame.id === 'a' && frame.key).every(({ key }) => ssbUri.isClassicMessageSSBURI(key)))
