@@ -318,6 +318,8 @@ static bool request_parse(struct api_request *req, struct api_reply *reply, cons
 
 int api_dispatch(struct api_request *req, struct api_reply *reply)
 {
+    /* the reply is a new one where a handler is begun anew */
+    reply->uri_ids = req->uri_ids;
     if (req->route != NULL) return req->route->handler(req, reply);
     if (req->target.len == 0 ||
         (req->target.data[0] != '/' && !(req->method == API_OPTIONS && text_is(req->target, "*"))))

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/api_record.h"
 #include "server/patience.h"
 #include "server/rows.h"
 #include "tests/support/flume_kit.h"
@@ -88,6 +89,17 @@ static int handle_slow_wait(struct api_request *req, struct api_reply *reply)
     return call % 3 == 0 ? handle_slow(req, reply) : handle_hello(req, reply);
 }
 
+#define LETTERS "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+static int handle_slow_id(struct api_request *req, struct api_reply *reply)
+{
+    (void)req;
+    int err = look();
+    if (err != OK) return api_problem_err(reply, err);
+    buf_puts(&reply->body, "{\"id\":\"%" LETTERS ".sha256\"}");
+    return api_json(reply);
+}
+
 static int handle_never(struct api_request *req, struct api_reply *reply)
 {
     (void)req;
@@ -138,6 +150,7 @@ static int handle_rows(struct api_request *req, struct api_reply *reply)
 static const struct api_route routes[] = {
     { API_GET, "/hello", handle_hello, "hello", API_SCOPE_READ },
     { API_GET, "/slow", handle_slow, "slow", API_SCOPE_READ },
+    { API_GET, "/slow/id", handle_slow_id, "slowId", API_SCOPE_READ },
     { API_GET, "/slow/wait", handle_slow_wait, "slowWait", API_SCOPE_READ },
     { API_GET, "/never", handle_never, "never", API_SCOPE_READ },
     { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ },
@@ -201,6 +214,16 @@ Test(http_slow, who_asks_for_little_is_not_behind_who_asks_for_much, .timeout = 
     expect_all(pages, CLIENTS, "ETag: \"once\"");
     expect_all(streams, CLIENTS, "{\"n\":1}\n{\"n\":2}\n");
     cr_expect_eq(atomic_load(&held), all);
+    http_kit_stop(&kit);
+}
+
+Test(http_slow, what_is_begun_anew_has_the_ids_that_were_asked_for, .timeout = 60)
+{
+    start(2, 64);
+    gate_open();
+    char *answer = http_kit_ask(&kit, HEAD("/slow/id?ids=uri") CLOSE);
+    cr_expect_str_eq(http_kit_body(answer), "{\"id\":\"ssb:message/classic/" LETTERS "\"}\n");
+    free(answer);
     http_kit_stop(&kit);
 }
 
