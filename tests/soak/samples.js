@@ -75,9 +75,9 @@ function smooth(list, name) {
   return points
 }
 
-// What LMDB keeps of its largest commit, which is the last join of two runs (README.md): nothing before a process has made its first one.
+// What LMDB keeps of its largest commit, made while two runs are joined (README.md): nothing before a process has begun to.
 const RUN = 16 * MIB
-const kept = (log, start) => Math.floor(log / RUN) > Math.floor(start / RUN) ? Math.min(22 * MIB, 0.06 * log) : 0
+const kept = (log, start) => Math.floor(log / RUN) > Math.floor(start / RUN) ? Math.min(10 * MIB, 0.03 * log) : 0
 
 // What may grow by how much while nothing is restarted, by the line through it. `level`: the middle of all; `pages`: by how much more LMDB may keep.
 const BOUNDS = [
