@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "server/step_back.h"
 #include "store/err.h"
 #include "views/flume.h"
 
@@ -104,6 +105,7 @@ static void jobs_pause(struct blob_jobs *jobs)
 static void *jobs_run(void *ctx)
 {
     struct blob_jobs *jobs = ctx;
+    step_back();
     (void)pthread_mutex_lock(&jobs->lock);
     while (!jobs->stopping) {
         if (jobs->watches.first != NULL && flume_now_ms() >= jobs->look_ms)

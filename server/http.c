@@ -1,5 +1,6 @@
 #include "server/http.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,9 +98,25 @@ static int daemon_start(struct http *http)
 
 /* ---- signs of life ---- */
 
+/* A burst of large answers leaves the C library with memory that it would keep for ever. */
+#define BURST_BYTES ((int64_t)32 << 20)
+
+/* Under lock. *burst: there has been one that was not cleaned up behind yet. */
+static void beat_trim(struct http *http, bool *burst)
+{
+    int64_t held = atomic_load(&http->held);
+    if (held >= BURST_BYTES) *burst = true;
+    if (!*burst || held >= BURST_BYTES / 4) return;
+    *burst = false;
+    (void)pthread_mutex_unlock(&http->lock);
+    (void)malloc_trim(0);
+    (void)pthread_mutex_lock(&http->lock);
+}
+
 static void *beat_run(void *cls)
 {
     struct http *http = cls;
+    bool burst = false;
     (void)pthread_mutex_lock(&http->lock);
     while (!http->stopping) {
         struct timespec until;
@@ -108,6 +125,7 @@ static void *beat_run(void *cls)
         stream_resume(http, http->server->config->heartbeat * 1000);
         const struct config *config = http->server->config;
         gate_sweep(http->server->gate, flume_now_ms(), (config->idle_timeout + config->header_timeout) * 1000);
+        beat_trim(http, &burst);
     }
     (void)pthread_mutex_unlock(&http->lock);
     return NULL;

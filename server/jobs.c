@@ -3,13 +3,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
+#include "server/step_back.h"
 #include "store/err.h"
-
-/* Who is quick comes first where processors are few; not by so much that what takes long would starve. */
-#define JOBS_NICER 5
 
 struct jobs {
     pthread_mutex_t lock; /* for what follows; not held while a job is at work */
@@ -38,8 +34,7 @@ static void *jobs_run(void *ctx)
 {
     struct jobs *jobs = ctx;
     struct job *job;
-    /* Linux has a niceness for each thread. Where it may not be changed the work is done all the same. */
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + JOBS_NICER);
+    step_back();
     (void)pthread_mutex_lock(&jobs->lock);
     while ((job = jobs_take(jobs)) != NULL) {
         (void)pthread_mutex_unlock(&jobs->lock);

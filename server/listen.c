@@ -19,6 +19,7 @@
 #include "server/http.h"
 #include "server/limits.h"
 #include "server/refusal.h"
+#include "server/step_back.h"
 #include "server/ws.h"
 
 #define DRAIN_MAX ((size_t)1 << 20) /* of what a client still sends after he was refused */
@@ -380,6 +381,7 @@ static void *listen_run(void *cls)
 {
     struct listener *listener = cls;
     struct epoll_event events[EVENTS_AT_ONCE];
+    step_back();
     for (bool run = true; run;) {
         int n = epoll_wait(listener->epoll_fd, events, EVENTS_AT_ONCE, timeout_of(listener));
         for (int i = 0; i < n && run; i++)
