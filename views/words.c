@@ -175,7 +175,7 @@ static bool unit_read(const struct words *words, size_t at, struct unit *ret_uni
     if (words->escaped && *text == '\\')
         len = (utf8proc_ssize_t)escape_read(text, left, &c);
     else if ((unsigned char)*text < 0x80)
-        c = *text;
+        c = (unsigned char)*text;
     else
         len = utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)left, &c);
     ret_unit->end = at + (len < 1 ? 1 : (size_t)len);
