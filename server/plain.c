@@ -22,6 +22,10 @@ _Static_assert(ODD_BOX1_BYTES_MIN >= PIECE_BYTES, "two of them share no piece");
 /* The view is asked again when it is so much further. */
 #define LEARN_STEP (INT64_C(1) << 20)
 
+/* It is asked for the first time when so many rows are wanted: what it knows of a large log takes a few ms, for which the first page after a
+ * start would wait. */
+#define LEARN_ROWS 1000
+
 /* One for each log that was shown: a followed log may be replaced. */
 struct plain_log {
     struct plain_log *next;
@@ -37,6 +41,7 @@ struct plain {
     pthread_mutex_t lock;     /* for adding to the list */
     pthread_mutex_t learning; /* held by who asks the view */
     _Atomic(struct plain_log *) first;
+    _Atomic int64_t wanted; /* rows that were asked for, up to LEARN_ROWS or a little more */
 };
 
 int plain_open(struct plain **ret_plain)
@@ -209,4 +214,12 @@ void plain_learn(struct plain *plain, struct flume *flume)
         flume_read_end(&read);
     }
     (void)pthread_mutex_unlock(&plain->learning);
+}
+
+void plain_expect(struct plain *plain, struct flume *flume, int64_t rows)
+{
+    if (plain == NULL) return;
+    if (rows < 0 || rows > LEARN_ROWS) rows = LEARN_ROWS;
+    if (atomic_load(&plain->wanted) < LEARN_ROWS && atomic_fetch_add(&plain->wanted, rows) + rows < LEARN_ROWS) return;
+    plain_learn(plain, flume);
 }

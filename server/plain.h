@@ -27,5 +27,7 @@ void plain_note(struct plain *plain, const struct log *log, const struct log_rec
 
 /* Takes over what the view types has come to know since it was asked last, once that is worth it. Cheap if nothing is new. */
 void plain_learn(struct plain *plain, struct flume *flume);
+/* Somebody asks for so many rows (below 0 = all): learns, if that many are wanted by now that it is worth it. */
+void plain_expect(struct plain *plain, struct flume *flume, int64_t rows);
 
 #endif

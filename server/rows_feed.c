@@ -138,7 +138,7 @@ int rows_feed_open(struct server *server, const struct feed_params *params, stru
     struct rows_feed *self = calloc(1, sizeof *self);
     if (self == NULL) return err_set(ERR_NOMEM, "no memory to read a feed for a client");
     message_init(&self->message);
-    plain_learn(server->plain, server->flume);
+    plain_expect(server->plain, server->flume, params->range.limit);
     self->params = *params;
     self->log = flume_log(server->flume);
     self->sequence = params->range.range.reverse ? params->range.range.max : params->range.range.min;

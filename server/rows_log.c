@@ -144,7 +144,7 @@ int rows_log_open_params(struct server *server, const struct filter_params *para
     }
     struct rows_log *self = calloc(1, sizeof *self);
     if (self == NULL) return err_set(ERR_NOMEM, "no memory to read the log for a client");
-    plain_learn(server->plain, server->flume);
+    plain_expect(server->plain, server->flume, params->limit);
     int err = seq_source_open(&self->source, server->flume, &params->filter, &bounded, rows_log_batch(params->limit));
     if (err != OK) {
         free(self);

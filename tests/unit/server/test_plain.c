@@ -161,6 +161,30 @@ Test(plain, what_was_learned_changes_no_byte)
     corpus_free(&corpus);
 }
 
+/* A page after the start does not wait for all that the view knows; many of them, or a stream, have it learned. */
+Test(plain, learns_when_many_rows_are_wanted)
+{
+    static const char *const texts[] = { LONG_VALUE };
+    static const int64_t wanted[][3] = { { 999, 0, 1 }, { 500, 499, 1 }, { 0, 10, -1 }, { 1, 998, 5000 } };
+    struct corpus_flume served;
+    struct log_record there;
+    corpus_serve_texts(texts, 1, &served);
+    struct log *log = flume_log(served.flume);
+    cr_assert_eq(log_get(log, 0, &there), OK);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        struct plain *plain;
+        cr_assert_eq(plain_open(&plain), OK);
+        for (size_t k = 0; k < 3; k++) {
+            cr_expect(!plain_known(plain, log, &there), "%zu, before %zu", i, k);
+            plain_expect(plain, served.flume, wanted[i][k]);
+        }
+        cr_expect(plain_known(plain, log, &there), "%zu", i);
+        plain_free(plain);
+    }
+    plain_expect(NULL, served.flume, -1);
+    corpus_stop(&served);
+}
+
 /* What stands behind the view's place is looked at, whatever was learned before it. */
 Test(plain, learns_nothing_about_what_comes_later)
 {
