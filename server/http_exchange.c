@@ -1,14 +1,12 @@
-/* The life of one request: its fields are judged before its body is read, its handler is called, perhaps several
- * times, and its answer is queued. libmicrohttpd calls exchange_step first with the head, then with pieces of the
- * body, then once more; an answer to the first call costs the connection, so only what must not be read any further
- * is answered there. */
+/* The life of one request: its fields are judged before its body is read, its handler is called (http_handler.c), and its
+ * answer is queued. libmicrohttpd calls exchange_step first with the head, then with pieces of the body, then once more; an
+ * answer to the first call costs the connection, so only what must not be read any further is answered there. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "server/gate.h"
 #include "server/handshake.h"
 #include "server/http_internal.h"
-#include "server/patience.h"
 #include "server/text.h"
 #include "store/blob_dir.h"
 
@@ -42,8 +40,6 @@ void exchange_list_remove(struct exchange *exchange)
 }
 
 /* ---- from the request line to the end ---- */
-
-static void handler_resume(void *ctx);
 
 /* An exchange whose buffers were used before, or a new one; it counts as under way. */
 static struct exchange *exchange_take(struct http *http)
@@ -81,8 +77,7 @@ void exchange_free_spare(struct http *http)
     }
 }
 
-/* Empty, with the memory of `old`. */
-static struct buf buf_renew(struct buf old, size_t max)
+struct buf buf_renew(struct buf old, size_t max)
 {
     return (struct buf){ .data = old.data, .cap = old.cap, .max = max };
 }
@@ -490,156 +485,6 @@ static enum MHD_Result body_take(struct exchange *exchange, const char *data, si
     return MHD_YES;
 }
 
-/* ---- the handler and its waits ---- */
-
-static void handler_resume(void *ctx)
-{
-    struct exchange *exchange = ctx;
-    struct http *http = exchange->http;
-    (void)pthread_mutex_lock(&http->lock);
-    bool parked = exchange->state == EXCHANGE_PARKED;
-    exchange->state = EXCHANGE_WOKEN;
-    if (parked) {
-        exchange_list_remove(exchange);
-        http->waiting--;
-        MHD_resume_connection(exchange->connection);
-    }
-    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
-    (void)pthread_mutex_unlock(&http->lock);
-}
-
-static void handler_left(struct http *http)
-{
-    atomic_fetch_sub(&http->handling, 1);
-    if (!atomic_load(&http->stopping)) return;
-    (void)pthread_mutex_lock(&http->lock);
-    (void)pthread_cond_broadcast(&http->changed);
-    (void)pthread_mutex_unlock(&http->lock);
-}
-
-/* false = the server ends, and no handler may be called. */
-static bool handler_enter(struct exchange *exchange)
-{
-    struct http *http = exchange->http;
-    atomic_fetch_add(&http->handling, 1);
-    exchange->state = EXCHANGE_RUNNING;
-    if (!atomic_load(&http->ending)) return true;
-    handler_left(http);
-    return false;
-}
-
-/* true = the connection is suspended until handler_resume; false = it was resumed already, and the handler has to be
- * called again at once. */
-static bool handler_park(struct exchange *exchange)
-{
-    struct http *http = exchange->http;
-    (void)pthread_mutex_lock(&http->lock);
-    bool park = exchange->state == EXCHANGE_RUNNING;
-    if (park) {
-        MHD_suspend_connection(exchange->connection);
-        exchange->state = EXCHANGE_PARKED;
-        exchange_list_add(&http->parked, exchange);
-        http->waiting++;
-    }
-    (void)pthread_mutex_unlock(&http->lock);
-    return park;
-}
-
-/* ---- queries that take long ---- */
-
-int64_t http_patience(const struct http *http)
-{
-    return jobs_busy(http->jobs) ? HTTP_PATIENCE_BUSY : HTTP_PATIENCE;
-}
-
-bool exchange_give(struct exchange *exchange, void (*work)(void *ctx))
-{
-    struct http *http = exchange->http;
-    if (!jobs_reserve(http->jobs)) return false;
-    exchange->job = (struct job){ .work = work, .ctx = exchange };
-    MHD_suspend_connection(exchange->connection);
-    http->waiting++;
-    jobs_add(http->jobs, &exchange->job);
-    return true;
-}
-
-/* As if the handler had not been called. */
-static void reply_renew(struct api_reply *reply)
-{
-    const struct buf body = reply->body;
-    reply->body = (struct buf){ .max = body.max };
-    api_reply_free(reply);
-    api_reply_init(reply);
-    reply->body = buf_renew(body, body.max);
-}
-
-static void handler_closing(struct exchange *exchange)
-{
-    (void)api_problem(&exchange->reply, "not-ready", NULL, "the server is closing");
-}
-
-/* The handler once more, on a thread of the jobs. */
-static void handler_work(void *ctx)
-{
-    struct exchange *exchange = ctx;
-    struct http *http = exchange->http;
-    bool entered = handler_enter(exchange), wait = false;
-    if (entered)
-        wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
-    else
-        handler_closing(exchange);
-    (void)pthread_mutex_lock(&http->lock);
-    exchange->done = !wait;
-    if (wait && exchange->state == EXCHANGE_RUNNING) {
-        exchange->state = EXCHANGE_PARKED;
-        exchange_list_add(&http->parked, exchange);
-    } else {
-        http->waiting--;
-        MHD_resume_connection(exchange->connection);
-    }
-    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
-    (void)pthread_mutex_unlock(&http->lock);
-    if (entered) handler_left(http);
-}
-
-/* false = the problem is made. */
-static bool handler_give(struct exchange *exchange)
-{
-    struct http *http = exchange->http;
-    reply_renew(&exchange->reply);
-    (void)pthread_mutex_lock(&http->lock);
-    bool given = exchange_give(exchange, handler_work);
-    (void)pthread_mutex_unlock(&http->lock);
-    if (given) return true;
-    (void)api_header_add(&exchange->reply, "Retry-After", "1");
-    (void)api_problem(&exchange->reply, "overloaded", NULL, "%lld queries that take long are under way already",
-                      (long long)http->server->config->queries_max);
-    return false;
-}
-
-/* ---- */
-
-/* Calls the handler until it is done; true = it waits. */
-static bool handler_run(struct exchange *exchange)
-{
-    struct http *http = exchange->http;
-    bool reads = exchange->req.method == API_GET || exchange->req.method == API_HEAD;
-    for (;;) {
-        if (!handler_enter(exchange)) {
-            handler_closing(exchange);
-            return false;
-        }
-        patience_limit(reads ? http_patience(http) : 0);
-        bool wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
-        patience_limit(0);
-        bool slow = reads && !wait && exchange->reply.slow;
-        bool parked = slow ? handler_give(exchange) : wait && handler_park(exchange);
-        /* From here on the exchange may be gone, if it is parked or given away. */
-        handler_left(http);
-        if (parked || !wait) return parked;
-    }
-}
-
 enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
                               const char *version, const char *upload, size_t *upload_len, void **state)
 {
@@ -660,46 +505,4 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, cons
         if (handler_run(exchange)) return MHD_YES;
     }
     return exchange_answer(exchange);
-}
-
-/* ---- ending waits ---- */
-
-/* Takes one parked exchange that was not asked yet; it cannot go away while its connection is suspended, and nobody
- * resumes it in this state. */
-static struct exchange *cancel_take(struct http *http)
-{
-    (void)pthread_mutex_lock(&http->lock);
-    struct exchange *exchange = http->parked.first;
-    if (exchange != NULL) {
-        exchange_list_remove(exchange);
-        exchange->state = EXCHANGE_CANCELLING;
-    }
-    (void)pthread_mutex_unlock(&http->lock);
-    return exchange;
-}
-
-void exchange_cancel_waits(struct http *http)
-{
-    struct exchange_list asked = { NULL };
-    for (struct exchange *exchange = cancel_take(http); exchange != NULL; exchange = cancel_take(http)) {
-        /* without the lock: the core may be calling handler_resume this moment */
-        bool cancelled = api_fresh_cancel(&exchange->req);
-        (void)pthread_mutex_lock(&http->lock);
-        if (cancelled || exchange->state == EXCHANGE_WOKEN) {
-            exchange->state = EXCHANGE_WOKEN;
-            http->waiting--;
-            MHD_resume_connection(exchange->connection);
-        } else {
-            exchange->state = EXCHANGE_PARKED;
-            exchange_list_add(&asked, exchange);
-        }
-        (void)pthread_mutex_unlock(&http->lock);
-    }
-    (void)pthread_mutex_lock(&http->lock);
-    while (asked.first != NULL) {
-        struct exchange *exchange = asked.first;
-        exchange_list_remove(exchange);
-        exchange_list_add(&http->parked, exchange);
-    }
-    (void)pthread_mutex_unlock(&http->lock);
 }

@@ -1,4 +1,4 @@
-/* What http.c, http_exchange.c and http_stream.c share. An exchange is one request with its answer, from the request
+/* What the files http*.c share. An exchange is one request with its answer, from the request
  * line until libmicrohttpd says that it is over; then, and only then, it is freed or used for another request.
  *
  * Locks: http->lock may be held while libmicrohttpd's suspend and resume are called, and is never held while a
@@ -61,15 +61,6 @@ struct http {
     _Atomic bool stopping;   /* streams end after what they have, connections close after their answer */
     _Atomic bool ending;     /* no handler is called and nothing suspended any more */
 };
-
-/* What may be looked for on an HTTP thread, in ms; what takes longer is begun anew, or gone on with, by a job. The less, the more jobs there are. */
-#define HTTP_PATIENCE 5
-#define HTTP_PATIENCE_BUSY 1
-int64_t http_patience(const struct http *http);
-
-/* Suspends the connection and gives the exchange away to job.work, which resumes it: from then on it is not touched. Under http->lock; false =
- * there are too many jobs. */
-bool exchange_give(struct exchange *exchange, void (*work)(void *ctx));
 
 /* The handler's wait. resume() may come on any thread as soon as the handler has arranged it, also before it has
  * returned. */
@@ -140,8 +131,34 @@ void exchange_free_spare(struct http *http);
 /* Gives back the exchange that the library never ended. */
 void connection_drop(struct http *http, struct http_connection *owner);
 
+struct buf buf_renew(struct buf old, size_t max); /* empty, with the memory of `old` */
+
+/* ---- http_handler.c ---- */
+
+/* Calls the handler until it is done; true = it waits, or was given away: the exchange is not touched any more. */
+bool handler_run(struct exchange *exchange);
+void handler_resume(void *ctx); /* ends its wait, from any thread */
+
+bool handler_enter(struct exchange *exchange); /* false = the server ends, and no handler may be called */
+void handler_left(struct http *http);          /* after an enter that was true */
+void handler_closing(struct exchange *exchange);
+
 /* One round over the handlers that wait: ends those waits that can be ended. Only http_stop. */
 void exchange_cancel_waits(struct http *http);
+
+/* ---- http_slow.c ---- */
+
+/* What may be looked for on an HTTP thread, in ms; what takes longer is begun anew, or gone on with, by a job. The less, the more jobs there are. */
+#define HTTP_PATIENCE 5
+#define HTTP_PATIENCE_BUSY 1
+int64_t http_patience(const struct http *http);
+
+/* Suspends the connection and gives the exchange away to job.work, which resumes it: from then on it is not touched. Under http->lock; false =
+ * there are too many jobs. */
+bool exchange_give(struct exchange *exchange, void (*work)(void *ctx));
+
+/* The handler is begun anew by a job; false = there are too many, and the problem is made. */
+bool handler_give(struct exchange *exchange);
 
 /* ---- http_answer.c ---- */
 
