@@ -1,7 +1,7 @@
 # Sluice: HTTP and WebSocket beside an SSB log. `make help` lists the targets.
 
 # ---- what must be installed: the only list ---------------------------------------------------------------------
-PACKAGES_BUILD = gcc libc6-dev pkg-config libmicrohttpd-dev libwebsockets-dev libjansson-dev libsodium-dev liblmdb-dev libutf8proc-dev libjs-markdown-it golang-github-kyokomi-emoji-dev
+PACKAGES_BUILD = gcc libc6-dev pkg-config libmicrohttpd-dev libwebsockets-dev libjansson-dev libsodium-dev libssl-dev liblmdb-dev libutf8proc-dev libjs-markdown-it golang-github-kyokomi-emoji-dev
 PACKAGES_RUN   = curl
 PACKAGES_TEST  = libcriterion-dev ca-certificates procps chromium $(PACKAGES_RUN) $(PACKAGES_NODE)
 PACKAGES_CHECK = clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck universal-ctags gcovr valgrind
@@ -18,7 +18,7 @@ CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wstrict-prototypes -Wmissing-prototypes \
            -Wswitch-enum -Wvla -Wformat=2
-LIBS_PC  = libmicrohttpd libwebsockets jansson libsodium lmdb libutf8proc
+LIBS_PC  = libmicrohttpd libwebsockets jansson libsodium libcrypto lmdb libutf8proc
 CFLAGS  ?= -O2 -g
 SLUICE_CFLAGS = -std=c17 -D_GNU_SOURCE -I. $(WARNINGS) $(FLAVOUR_CFLAGS) $(CFLAGS) -pthread -MMD -MP
 SLUICE_LDFLAGS = $(FLAVOUR_LDFLAGS) $(LDFLAGS) -pthread

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "store/err.h"
+#include "store/sha256.h"
 
 #define SEEN_SLOTS 4096 /* files remembered; a new one takes the place of another */
 #define UPLOAD_PREFIX "sluice-upload-"
@@ -193,17 +194,17 @@ static int64_t now_ns(void)
 
 static int hash_file(const struct blob_file *file, const atomic_bool *stop, uint8_t ret_hash[BLOB_ID_BYTES])
 {
-    crypto_hash_sha256_state state;
+    struct sha256 state;
     uint8_t piece[BLOB_PIECE];
     size_t len = sizeof piece;
-    (void)crypto_hash_sha256_init(&state);
+    sha256_begin(&state);
     for (int64_t at = 0; len == sizeof piece; at += (int64_t)len) {
         if (stop != NULL && atomic_load(stop)) return err_set(ERR_CLOSED, "the blob was not wanted any more");
         int err = file_read(file->fd, "a blob", piece, sizeof piece, at, &len);
         if (err != OK) return err;
-        (void)crypto_hash_sha256_update(&state, piece, len);
+        sha256_add(&state, piece, len);
     }
-    (void)crypto_hash_sha256_final(&state, ret_hash);
+    sha256_end(&state, ret_hash);
     return OK;
 }
 
@@ -226,7 +227,7 @@ int blob_check(struct blob_dir *dir, const uint8_t id[BLOB_ID_BYTES], const stru
 
 struct blob_upload {
     struct blob_dir *dir;
-    crypto_hash_sha256_state hash;
+    struct sha256 hash;
     char *path; /* of the temporary file; NULL once it is in its place */
     int fd;
     int64_t size, max;
@@ -250,7 +251,7 @@ int blob_upload_begin(struct blob_dir *dir, int64_t max, struct blob_upload **re
     upload->dir = dir;
     upload->fd = -1;
     upload->max = max;
-    (void)crypto_hash_sha256_init(&upload->hash);
+    sha256_begin(&upload->hash);
     int err = OK;
     if (atomic_fetch_add(&dir->uploads, 1) >= BLOB_UPLOADS_MAX)
         err = err_set(ERR_QUEUE, "%d blobs are being sent already", BLOB_UPLOADS_MAX);
@@ -269,7 +270,7 @@ int blob_upload_write(struct blob_upload *upload, const void *data, size_t len)
                        (long long)upload->max);
     int err = file_write(upload->fd, upload->path, data, len, upload->size);
     if (err != OK) return err;
-    (void)crypto_hash_sha256_update(&upload->hash, data, len);
+    sha256_add(&upload->hash, data, len);
     upload->size += (int64_t)len;
     return OK;
 }
@@ -312,9 +313,9 @@ static int upload_place(struct blob_upload *upload, const uint8_t id[BLOB_ID_BYT
 
 int blob_upload_keep(struct blob_upload *upload, uint8_t ret_id[BLOB_ID_BYTES], bool *ret_new)
 {
-    crypto_hash_sha256_state hash = upload->hash;
+    struct sha256 hash = upload->hash;
     uint8_t id[BLOB_ID_BYTES];
-    (void)crypto_hash_sha256_final(&hash, id);
+    sha256_end(&hash, id);
     bool here = upload_is_here(upload, id);
     int err = here ? OK : upload_place(upload, id);
     if (err != OK) return err;

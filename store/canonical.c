@@ -1,9 +1,9 @@
 #include "store/canonical_node.h"
 
-#include <sodium.h>
 #include <string.h>
 
 #include "store/err.h"
+#include "store/sha256.h"
 
 /* Far above any message; keeps deep nesting, whose indentation grows with the square, from filling the memory. */
 #define ID_TEXT_MAX ((size_t)16 << 20)
@@ -71,18 +71,18 @@ static size_t ascii_length(const unsigned char *text, size_t len)
 void canonical_hash(const char *text, size_t len, uint8_t ret_hash[32])
 {
     const unsigned char *bytes = (const unsigned char *)text;
-    crypto_hash_sha256_state state;
-    crypto_hash_sha256_init(&state);
+    struct sha256 state;
+    sha256_begin(&state);
     for (size_t at = 0; at < len;) {
         unsigned char chunk[256];
         size_t plain = ascii_length(bytes + at, len - at), fill = 0;
-        crypto_hash_sha256_update(&state, bytes + at, plain);
+        sha256_add(&state, bytes + at, plain);
         at += plain;
         while (at < len && bytes[at] >= 0x80 && fill < sizeof chunk - 1)
             fill += char_cut(bytes, len, &at, chunk + fill);
-        crypto_hash_sha256_update(&state, chunk, fill);
+        sha256_add(&state, chunk, fill);
     }
-    crypto_hash_sha256_final(&state, ret_hash);
+    sha256_end(&state, ret_hash);
 }
 
 int canonical_id(const struct canonical *doc, struct ref *ret_id)

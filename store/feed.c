@@ -19,9 +19,8 @@
 #define TYPE_MIN 3
 #define TYPE_MAX 52
 
-#define SIGNATURE_TEXT 88 /* base64 of 64 bytes */
 #define SIGNATURE_SUFFIX ".sig.ed25519"
-#define SIGNATURE_LEN (SIGNATURE_TEXT + sizeof SIGNATURE_SUFFIX - 1)
+#define SIGNATURE_LEN (REF_SIGNATURE_TEXT + sizeof SIGNATURE_SUFFIX - 1)
 #define SIGNATURE_BEFORE ",\n  \"signature\": \""
 #define SIGNATURE_AFTER "\"\n}"
 
@@ -153,12 +152,9 @@ static int check_content(const struct canonical *value)
 static int check_signature_form(const struct canonical *value, uint8_t ret_signature[crypto_sign_BYTES])
 {
     struct slice text = canonical_string(canonical_member(value, "signature"));
-    size_t len = 0;
     bool right = text.data != NULL && text.len == SIGNATURE_LEN &&
-                 memcmp(text.data + SIGNATURE_TEXT, SIGNATURE_SUFFIX, sizeof SIGNATURE_SUFFIX - 1) == 0 &&
-                 sodium_base642bin(ret_signature, crypto_sign_BYTES, text.data, SIGNATURE_TEXT, NULL, &len, NULL,
-                                   sodium_base64_VARIANT_ORIGINAL) == 0 &&
-                 len == crypto_sign_BYTES;
+                 memcmp(text.data + REF_SIGNATURE_TEXT, SIGNATURE_SUFFIX, sizeof SIGNATURE_SUFFIX - 1) == 0 &&
+                 ref_signature(text.data, ret_signature);
     if (right) return OK;
     return err_set(ERR_INVALID, "signature must be 64 bytes in canonical base64, then " SIGNATURE_SUFFIX);
 }

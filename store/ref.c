@@ -15,6 +15,44 @@
 
 static const char ref_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/* The value of each ASCII character in base64, 64 for those that have none. */
+static const uint8_t ref_digits[128] = {
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 62, 64, 64, 64, 63, 52, 53, 54, 55,
+    56, 57, 58, 59, 60, 61, 64, 64, 64, 64, 64, 64, 64, 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,
+    13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 64, 64, 64, 64, 64, 64, 26, 27, 28, 29, 30, 31, 32,
+    33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 64, 64, 64, 64, 64,
+};
+
+static unsigned ref_digit(char c)
+{
+    return (unsigned char)c < 128 ? ref_digits[(unsigned char)c] : 64;
+}
+
+/* A group of four characters as three bytes; has 64 set in *bad if one of them is none of base64. */
+static uint32_t ref_group(const char *text, unsigned *bad)
+{
+    unsigned a = ref_digit(text[0]), b = ref_digit(text[1]), c = ref_digit(text[2]), d = ref_digit(text[3]);
+    *bad |= (a | b | c | d) & 64;
+    return (a & 63) << 18 | (b & 63) << 12 | (c & 63) << 6 | (d & 63);
+}
+
+bool ref_signature(const char text[REF_SIGNATURE_TEXT], uint8_t ret_bytes[REF_SIGNATURE_BYTES])
+{
+    uint8_t bytes[REF_SIGNATURE_BYTES + 2];
+    char last[4] = { text[84], text[85], 'A', 'A' };
+    unsigned bad = text[86] != '=' || text[87] != '=' ? 64 : 0;
+    for (size_t i = 0; i < 22; i++) {
+        uint32_t bits = ref_group(i == 21 ? last : text + 4 * i, &bad);
+        bytes[3 * i] = (uint8_t)(bits >> 16);
+        bytes[3 * i + 1] = (uint8_t)(bits >> 8);
+        bytes[3 * i + 2] = (uint8_t)bits;
+    }
+    if (bad != 0 || bytes[64] != 0) return false;
+    memcpy(ret_bytes, bytes, REF_SIGNATURE_BYTES);
+    return true;
+}
+
 #ifdef REF_SSE2
 
 static __m128i ref_between(__m128i x, char low, char high)
@@ -72,20 +110,6 @@ static bool ref_decode(const char *text, uint8_t id[32])
 }
 
 #else
-
-/* The value of each ASCII character in base64, 64 for those that have none. */
-static const uint8_t ref_digits[128] = {
-    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
-    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 62, 64, 64, 64, 63, 52, 53, 54, 55,
-    56, 57, 58, 59, 60, 61, 64, 64, 64, 64, 64, 64, 64, 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,
-    13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 64, 64, 64, 64, 64, 64, 26, 27, 28, 29, 30, 31, 32,
-    33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 64, 64, 64, 64, 64,
-};
-
-static unsigned ref_digit(char c)
-{
-    return (unsigned char)c < 128 ? ref_digits[(unsigned char)c] : 64;
-}
 
 static bool ref_decode(const char *text, uint8_t id[32])
 {

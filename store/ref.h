@@ -49,6 +49,11 @@ size_t ref_print(const struct ref *ref, char *out);
 /* ssb: URI, at most REF_URI_MAX bytes, not terminated. Answers its length; 0 for kinds without a URI. */
 size_t ref_print_uri(const struct ref *ref, char *out);
 
+/* Canonical base64 of the bytes of a signature, without its suffix? */
+#define REF_SIGNATURE_TEXT 88
+#define REF_SIGNATURE_BYTES 64
+bool ref_signature(const char text[REF_SIGNATURE_TEXT], uint8_t ret_bytes[REF_SIGNATURE_BYTES]);
+
 bool ref_equal(const struct ref *a, const struct ref *b);
 
 #endif

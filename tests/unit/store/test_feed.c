@@ -384,3 +384,52 @@ Test(feed, messages_are_checked_in_several_threads)
     }
     writer_close(&writer);
 }
+
+/* Each character at each place: as libsodium decides, which takes everything beyond ASCII for a slash. */
+Test(feed, signatures_are_canonical_base64)
+{
+    uint8_t bytes[REF_SIGNATURE_BYTES], got[REF_SIGNATURE_BYTES], expected[REF_SIGNATURE_BYTES];
+    char text[REF_SIGNATURE_TEXT + 1];
+    size_t taken = 0;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 37 + 251);
+    (void)sodium_bin2base64(text, sizeof text, bytes, sizeof bytes, sodium_base64_VARIANT_ORIGINAL);
+    cr_assert(ref_signature(text, got) && memcmp(got, bytes, sizeof bytes) == 0);
+    for (size_t at = 0; at < REF_SIGNATURE_TEXT; at++) {
+        char right = text[at];
+        for (int c = 1; c < 256; c++) {
+            text[at] = (char)c;
+            size_t len = 0;
+            bool valid = c < 128 &&
+                         sodium_base642bin(expected, sizeof expected, text, REF_SIGNATURE_TEXT, NULL, &len, NULL,
+                                           sodium_base64_VARIANT_ORIGINAL) == 0 &&
+                         len == sizeof expected;
+            cr_assert_eq(ref_signature(text, got), valid, "%c at %zu", c, at);
+            if (valid) cr_assert_eq(memcmp(got, expected, sizeof got), 0, "%c at %zu", c, at);
+            taken += valid;
+        }
+        text[at] = right;
+    }
+    cr_expect_eq(taken, 85 * 64 + 4 + 2);
+}
+
+/* A decoder that takes other characters for a slash would let anybody make a second message of a signed one. */
+Test(feed, no_second_message_can_be_made_of_one_by_writing_its_signature_differently)
+{
+    struct writer writer;
+    writer_open(&writer);
+    char time[32], *slashes = NULL;
+    for (int i = 0; slashes == NULL && i < 10000; i++) {
+        (void)snprintf(time, sizeof time, "%d", i);
+        writer_sign(&writer, (struct fields){ .timestamp = time }, NULL);
+        (void)buf_putc(&writer.text, '\0');
+        char *signature = strstr(writer.text.data, "\"signature\"");
+        slashes = signature == NULL ? NULL : strstr(signature, "//");
+    }
+    cr_assert_not_null(slashes);
+    writer.text.len--;
+    cr_expect_eq(check(&writer), OK);
+    memcpy(slashes, "\xC3\xA9", 2);
+    cr_expect_eq(check(&writer), ERR_INVALID);
+    writer_close(&writer);
+}
