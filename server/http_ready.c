@@ -24,8 +24,9 @@ static bool reply_ordinary(const struct exchange *exchange)
 {
     const struct api_reply *reply = &exchange->reply;
     /* those of the owner are made for one answer only: nothing of them is ever near another client's */
-    bool ordinary = exchange->req.server == exchange->http->server && reply->stream == NULL && reply->status == 200 &&
-                    reply->body.len <= READY_BODY_MAX && reply->header_count <= READY_FIELDS_MAX && !exchange->close &&
+    bool ordinary = exchange->req.server == exchange->http->server && reply->stream == NULL && reply->status >= 200 &&
+                    reply->status < 204 && reply->body.len <= READY_BODY_MAX &&
+                    reply->header_count <= READY_FIELDS_MAX && !exchange->close &&
                     exchange->http->server->config->allow_origin_count == 0 &&
                     strcmp(reply->content_type, "application/json") == 0;
     for (size_t i = 0; i < reply->header_count && ordinary; i++)
