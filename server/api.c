@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/ahead.h"
 #include "server/diag.h"
 #include "server/ids.h"
 #include "server/rows.h"
@@ -39,6 +40,8 @@ void api_request_free(struct api_request *req)
     req->state = NULL;
     blob_upload_free(req->upload);
     req->upload = NULL;
+    ahead_free(req->ahead);
+    req->ahead = NULL;
     free(req->decoded);
     req->decoded = NULL;
     req->query = NULL;

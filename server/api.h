@@ -18,6 +18,8 @@
 #include "views/flume.h"
 
 struct access;
+struct ahead;
+struct ahead_pool;
 struct blob_dir;
 struct blob_jobs;
 struct blob_upload;
@@ -44,8 +46,9 @@ struct server {
     _Atomic int64_t near_feeds;     /* in the sets of all filters by hops: near_params.h */
     struct server
         *opened; /* as its owner sees it (owner.h): for clients that may see what is private; NULL without a secret */
-    struct server *base; /* of such a one: the server it is a sight of; else NULL */
-    struct gate *gate;   /* gate.h: connections are counted here; made by listen_open, may be NULL */
+    struct server *base;      /* of such a one: the server it is a sight of; else NULL */
+    struct ahead_pool *ahead; /* ahead.h; http_start makes it, may be NULL */
+    struct gate *gate;        /* gate.h: connections are counted here; made by listen_open, may be NULL */
 };
 
 /* What a request needs, and what a token may be good for, or-ed. PRIVATE: seeing what the owner's secret opens (whoever may that may
@@ -78,6 +81,7 @@ struct api_request {
     struct slice accept, prefer, content_type, if_none_match, if_match, last_event_id, range, if_range;
     struct slice body;
     struct blob_upload *upload; /* instead of a body: api_uploads */
+    struct ahead *ahead;        /* what is checked while the body is coming: api_body_comes; else NULL */
 
     bool uri_ids;     /* ids=uri */
     bool public_only; /* the client may see public messages only (no valid token, server started with --public) */
@@ -165,6 +169,9 @@ unsigned api_target_needs(const struct server *server, enum api_method method, s
 bool api_uploads(const struct api_request *req);
 /* Makes req->upload; false = the problem is made. */
 bool api_upload_begin(struct api_request *req, struct api_reply *reply);
+
+/* What has come of the body so far; it may stand somewhere else the next time. */
+void api_body_comes(struct api_request *req, struct slice body);
 
 void api_request_free(struct api_request *req); /* what the handlers left in it */
 void api_reply_init(struct api_reply *reply);

@@ -4,13 +4,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "server/ahead.h"
 #include "server/append_expect.h"
 #include "server/parallel.h"
 #include "server/sent.h"
 #include "server/text.h"
 #include "store/canonical.h"
 
-#define APPEND_PARALLEL 32 /* messages from which on threads are worth starting */
+/* A body that has grown to so much is checked while the rest of it is coming. */
+#define APPEND_AHEAD ((size_t)32 << 10)
 
 /* One POST /log on its way through the indexer. Lives as req->state from the first call to the answer. */
 struct append {
@@ -68,30 +70,13 @@ static int append_kind(struct slice type)
     return lines ? 1 : -1;
 }
 
-/* Next line of the body that is not blank: true. *at and *line move behind it. */
-static bool append_line(struct slice body, size_t *at, size_t *line, struct slice *ret_value, size_t *ret_line)
-{
-    while (*at < body.len) {
-        const char *start = body.data + *at;
-        const char *end = memchr(start, '\n', body.len - *at);
-        size_t len = end == NULL ? body.len - *at : (size_t)(end - start);
-        *at += end == NULL ? len : len + 1;
-        size_t number = (*line)++;
-        struct slice value = text_trim((struct slice){ start, len });
-        if (value.len == 0) continue;
-        *ret_value = value;
-        *ret_line = number;
-        return true;
-    }
-    return false;
-}
-
 static size_t append_count(struct slice body, bool batch)
 {
     if (!batch) return text_trim(body).len > 0 ? 1 : 0;
-    size_t at = 0, line = 0, number, count = 0;
+    struct sent_lines at = { 0 };
     struct slice value;
-    while (append_line(body, &at, &line, &value, &number))
+    size_t number, count = 0;
+    while (sent_lines_next(&at, body, &value, &number))
         count++;
     return count;
 }
@@ -110,34 +95,14 @@ static int append_new(struct slice body, bool batch, bool any, size_t count, str
     append->seqs = (int64_t *)(append->lines + count);
     if (!any) append->messages = (struct feed_message *)(append->seqs + count);
     append->values[0] = text_trim(body);
-    size_t at = 0, line = 0;
+    struct sent_lines at = { 0 };
     for (size_t i = 0; batch && i < count; i++)
-        (void)append_line(body, &at, &line, &append->values[i], &append->lines[i]);
+        (void)sent_lines_next(&at, body, &append->values[i], &append->lines[i]);
     *ret_append = append;
     return OK;
 }
 
 /* ---- checking ---- */
-
-static int append_check_key(struct slice key, const struct ref *id)
-{
-    if (key.data == NULL) return OK;
-    char text[REF_TEXT_MAX + 2];
-    size_t len = ref_print(id, text + 1);
-    text[0] = text[len + 1] = '"';
-    if (key.len == len + 2 && memcmp(key.data, text, key.len) == 0) return OK;
-    return err_set(ERR_INVALID, "the key that was sent is not the message's id, which is %.*s", (int)len, text + 1);
-}
-
-/* The message by itself; its record is made when all are good. */
-static int append_check_message(struct append *append, size_t i)
-{
-    struct sent sent;
-    struct feed_message *message = &append->messages[i];
-    sent_read(append->values[i], &sent);
-    int err = feed_check(sent.value.data, sent.value.len, NULL, message);
-    return err == OK ? append_check_key(sent.key, &message->id) : err;
-}
 
 static int append_check_any(struct slice value)
 {
@@ -196,7 +161,8 @@ static int append_refused(struct append *append, struct api_reply *reply, size_t
 
 static int append_check_value(struct append *append, size_t i)
 {
-    return append->messages != NULL ? append_check_message(append, i) : append_check_any(append->values[i]);
+    return append->messages != NULL ? sent_check(append->values[i], &append->messages[i])
+                                    : append_check_any(append->values[i]);
 }
 
 struct append_check {
@@ -213,12 +179,29 @@ static void append_check_one(void *ctx, size_t i)
     }
 }
 
-/* Signatures are what takes the time: a batch is shared out among the cores. */
+/* The first value that is refused, `count` if none is. Signatures are what takes the time: a batch is shared out among the cores. */
+static int append_check_all(struct append *append, size_t count, size_t *ret_bad)
+{
+    struct api_request *req = append->req;
+    if (req->ahead != NULL) {
+        int err = ahead_end(req->ahead, req->body, count, append->messages, ret_bad);
+        ahead_free(req->ahead);
+        req->ahead = NULL;
+        return err;
+    }
+    struct append_check check = { .append = append, .bad = count };
+    parallel_run(count, count < AHEAD_LINES ? 1 : parallel_cores(), append_check_one, &check);
+    *ret_bad = atomic_load(&check.bad);
+    return OK;
+}
+
 static bool append_check(struct append *append, struct api_reply *reply, size_t count)
 {
-    struct append_check check = { .append = append, .bad = count };
-    parallel_run(count, count < APPEND_PARALLEL ? 1 : parallel_cores(), append_check_one, &check);
-    size_t bad = atomic_load(&check.bad);
+    size_t bad = 0;
+    if (append_check_all(append, count, &bad) != OK) {
+        (void)api_problem_err(reply, ERR_NOMEM);
+        return false;
+    }
     int err = OK;
     if (bad < count) {
         /* The reason was told to the thread that found it: it is found again for this one. */
@@ -330,6 +313,23 @@ static bool append_allowed(const struct api_request *req, struct api_reply *repl
     return false;
 }
 
+static bool append_takes_any(const struct config *config)
+{
+    return config->accept != NULL && strcmp(config->accept, "any") == 0;
+}
+
+void api_body_comes(struct api_request *req, struct slice body)
+{
+    const struct server *server = req->server;
+    if (req->ahead == NULL) {
+        if (body.len < APPEND_AHEAD || server->ahead == NULL || !req->may_append || !server->owned ||
+            !text_is(req->target, "/log") || append_kind(req->content_type) != 1 || append_takes_any(server->config))
+            return;
+        req->ahead = ahead_new(server->ahead, (size_t)server->config->batch_max);
+    }
+    if (req->ahead != NULL) ahead_more(req->ahead, body);
+}
+
 static int append_begin(struct api_request *req, struct api_reply *reply)
 {
     const struct config *config = req->server->config;
@@ -343,7 +343,7 @@ static int append_begin(struct api_request *req, struct api_reply *reply)
     if (count > (size_t)config->batch_max)
         return api_problem(reply, "too-large", NULL, "the batch has %zu messages: the most is %lld", count,
                            (long long)config->batch_max);
-    bool any = config->accept != NULL && strcmp(config->accept, "any") == 0;
+    bool any = append_takes_any(config);
     int err = append_new(req->body, kind == 1, any, count, &append);
     if (append == NULL) return api_problem_err(reply, err);
     append->req = req;

@@ -7,9 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/ahead.h"
 #include "server/diag.h"
 #include "server/gate.h"
 #include "server/http_internal.h"
+#include "server/parallel.h"
 
 /* Memory of one connection: head of the request, head and buffer of the answer. 32 KiB is the most that libmicrohttpd
  * takes from malloc, above it maps pages for every connection. */
@@ -136,6 +138,8 @@ static void *beat_run(void *cls)
 static void http_free(struct http *http)
 {
     jobs_stop(http->jobs);
+    ahead_pool_stop(http->server->ahead);
+    http->server->ahead = NULL;
     exchange_free_spare(http);
     ready_free_all(http);
     (void)pthread_cond_destroy(&http->changed);
@@ -149,7 +153,10 @@ int http_start(struct server *server, struct http **ret_http)
     if (http == NULL) return err_set(ERR_NOMEM, "out of memory");
     http->server = server;
     int err = jobs_start(server->config->query_threads, server->config->queries_max, &http->jobs);
+    /* An HTTP thread that waits for a batch is one more. */
+    if (err == OK) err = ahead_pool_start(parallel_cores() - 1, &server->ahead);
     if (err != OK) {
+        jobs_stop(http->jobs);
         free(http);
         return err;
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/ahead.h"
 #include "server/gate.h"
 #include "server/handshake.h"
 #include "server/http_internal.h"
@@ -457,6 +458,13 @@ static void body_upload(struct exchange *exchange, const char *data, size_t len)
     (void)refuse(exchange);
 }
 
+static void body_forget(struct exchange *exchange)
+{
+    buf_free(&exchange->body);
+    ahead_free(exchange->req.ahead);
+    exchange->req.ahead = NULL;
+}
+
 static enum MHD_Result body_take(struct exchange *exchange, const char *data, size_t len)
 {
     const struct config *config = exchange->http->server->config;
@@ -471,14 +479,17 @@ static enum MHD_Result body_take(struct exchange *exchange, const char *data, si
         return MHD_YES;
     }
     if (exchange->received > max) {
-        buf_free(&exchange->body);
+        body_forget(exchange);
         exchange->close = true;
         (void)body_too_large(exchange);
         return MHD_YES;
     }
     if (buf_append(&exchange->body, data, len) != OK) return MHD_NO;
-    if (exchange_hold(exchange)) return MHD_YES;
-    buf_free(&exchange->body);
+    if (exchange_hold(exchange)) {
+        api_body_comes(&exchange->req, (struct slice){ exchange->body.data, exchange->body.len });
+        return MHD_YES;
+    }
+    body_forget(exchange);
     (void)exchange_hold(exchange);
     exchange->close = true;
     (void)body_crowded(exchange);

@@ -2,6 +2,7 @@
 // Appending signed messages: nothing bad gets in, what is acknowledged stays.
 const test = require('node:test')
 const assert = require('node:assert')
+const http = require('node:http')
 const { Author } = require('../support/author')
 const { Server, folder, generate, importLines, run, until } = require('../support/sluice')
 
@@ -49,6 +50,43 @@ test('a batch as NDJSON is all or none', async (t) => {
   const rest = await server.post('/log', values.slice(100).join('\n'), ndjson)
   assert.strictEqual(rest.status, 201, rest.text)
   assert.strictEqual((await server.pages('/log?limit=1000', 'messages')).length, records.length)
+})
+
+// Its lines are checked while it is coming.
+function postSlowly(server, body, step) {
+  return new Promise((resolve, reject) => {
+    const headers = { 'Content-Type': 'application/x-ndjson', 'Content-Length': body.length }
+    const req = http.request(server.url + '/log', { method: 'POST', headers }, (res) => {
+      let text = ''
+      res.on('data', (part) => { text += part })
+      res.on('end', () => resolve({ status: res.statusCode, json: JSON.parse(text) }))
+    })
+    req.on('error', reject)
+    const more = (at) => at < body.length ? req.write(body.subarray(at, at + step), () => more(at + step)) : req.end()
+    more(0)
+  })
+}
+
+test('a batch that comes in pieces is all or none, and the line to blame is named', async (t) => {
+  const { server } = await owned(t)
+  const body = (lines) => Buffer.from(lines.join('\n\n') + '\n')
+  for (const at of [3, 170, 299]) {
+    const spoiled = values.slice()
+    spoiled[at] = spoiled[at].replace(/"timestamp":\d/, '"timestamp":9')
+    const bad = await postSlowly(server, body(spoiled), 5000)
+    assert.strictEqual(bad.status, 422)
+    assert.strictEqual(bad.json.index, 2 * at)
+    assert.match(bad.json.reason, /signature/)
+  }
+  assert.strictEqual(await count(server), 0)
+  const good = await postSlowly(server, body(values), 5000)
+  assert.strictEqual(good.status, 201)
+  assert.strictEqual(good.json.count, values.length)
+  const again = await postSlowly(server, body(values), 50000)
+  assert.strictEqual(again.status, 200)
+  assert.strictEqual(again.json.duplicates, values.length)
+  const all = await server.pages('/log?limit=1000', 'messages')
+  assert.deepStrictEqual(all.map((m) => m.key), records.map((r) => r.key))
 })
 
 test('the same message twice is answered with its first seq and stored once', async (t) => {
