@@ -175,7 +175,9 @@ test('whatever stands where the node should be, the answer is a clear one', asyn
     ['is silent', () => {}, 504, 'node-timeout'], ['answers half', (socket) => socket.write(frame(2, -1, `{"key":"${KEY}"}`).subarray(0, 30)), 504, 'node-timeout'],
     // what it says to have published and nobody ever sees in the log
     ['is ssb-db', drops(frame(2, -1, JSON.stringify({ key: KEY, value: {}, timestamp: 1 }))), 202], ['is go-ssb', drops(frame(1, -1, KEY)), 202],
-    ['quotes', drops(frame(2, -1, JSON.stringify(KEY))), 202]
+    ['quotes', drops(frame(2, -1, JSON.stringify(KEY))), 202],
+    // a node numbers its calls as we do ours
+    ['calls us first', (socket) => socket.write(Buffer.concat([frame(2, 1, '{"name":["manifest"],"args":[]}'), frame(1, -1, KEY)])), 202]
   ]
   await impostor(t, dir, (socket) => socket.once('data', (data) => peers.find(([what]) => data.includes(what))[1](socket)))
   const { publish } = await follow(t, dir, '--node-timeout', '1', '--wait-timeout', '0')
@@ -201,16 +203,16 @@ test('what the node is asked is what muxrpc asks', async (t) => {
   assert.deepStrictEqual(bytes.subarray(0, -9), frame(2, 1, JSON.stringify({ name: ['publish'], args: [{ type: 'post', text: 'ü' }] })))
 })
 
-test('calls that wait for a silent node are bounded, and end when the server does', async (t) => {
+test('node-calls-max: as many calls as that wait for a silent node, one more is refused; all end when the server does', async (t) => {
   const dir = home(t)
-  const sockets = await impostor(t, dir, () => {})
+  await impostor(t, dir, () => {})
   const { server, publish } = await follow(t, dir, '--node-timeout', '600')
-  const waiting = Array.from({ length: 256 }, (_, i) => publish(post(`waits ${i}`)))
-  await until(() => sockets.size === 16, 'as many connections as there may be')
-  let last
-  await until(async () => { last = await Promise.race([publish(post('one too many')), new Promise((resolve) => setTimeout(resolve, 50))]); return last && last.status === 503 }, 'the queue to be full')
-  assert.match(last.json.type, /overloaded/)
-  const ended = await server.stop()
-  assert.deepStrictEqual(ended, { code: 0, signal: null })
-  for (const res of await Promise.all(waiting.map((answer) => answer.catch(() => null)))) if (res) assert.strictEqual(res.status, 503, res.text)
+  const most = (await server.get('/limits', TOKEN)).limits.find(({ name }) => name === 'node-calls-max').value
+  const answers = []
+  const calls = Array.from({ length: most + 4 }, (_, i) => publish(post(`waits ${i}`)).then((res) => answers.push(res), () => {}))
+  await until(() => answers.length === 4, () => `those past the most to be refused; ${answers.length} were`)
+  for (const res of answers) assert.ok(res.status === 503 && res.json.type.endsWith('/overloaded'), res.text)
+  assert.deepStrictEqual(await server.stop(), { code: 0, signal: null })
+  await Promise.all(calls)
+  for (const res of answers.slice(4)) assert.ok(res.status === 503 && !res.json.type.endsWith('/overloaded'), res.text)
 })

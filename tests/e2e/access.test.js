@@ -8,6 +8,7 @@ const path = require('node:path')
 const ssbKeys = require('ssb-keys')
 const WebSocket = require('ws')
 const { ROOT, Server, folder, generate, importLines, run, until } = require('../support/sluice')
+const { Author } = require('../support/author')
 const { Raw, answers } = require('../support/raw')
 
 const lines = generate(200, '--seed', '19', '--authors', '8')
@@ -116,6 +117,29 @@ test('--public shows public messages only and takes no appends', async (t) => {
   const frames = []
   await new Promise((resolve) => socket.on('message', (data) => { frames.push(JSON.parse(data)); if (frames.at(-1).sync) resolve() }))
   assert.deepStrictEqual(frames.filter((f) => f.key).map((f) => f.key), shown)
+})
+
+// Its key is known to everybody: the next message of its feed names it, and so may any other.
+test('--public shows what is said of an encrypted message, and never its text', async (t) => {
+  const ann = new Author('ann'), bob = new Author('bob')
+  const text = Buffer.alloc(120, 7).toString('base64') + '.box'
+  const hidden = ann.write(text)
+  const said = [{ type: 'post', text: 'a reply', root: hidden.key, branch: hidden.key }, { type: 'vote', vote: { link: hidden.key, value: 1 } }, { type: 'about', about: hidden.key, name: 'a name' }, { type: 'post', text: 'a mention', mentions: [{ link: hidden.key }] }].map((content) => bob.write(content))
+  const dir = importLines(t, [hidden, ann.write({ type: 'post', text: 'and on' }), ...said].map(({ key, value }, i) => JSON.stringify({ key, value, timestamp: 1600000000000 + i })))
+  const server = await Server.start(t, ['--data', dir, '--public'])
+  const id = encodeURIComponent(hidden.key), feed = encodeURIComponent(ann.id)
+  const targets = ['/log', '/feeds', `/feeds/${feed}`, `/feeds/${feed}/1`, '/threads', `/threads?participating=${encodeURIComponent(bob.id)}`, `/messages/${id}`, `/messages/${id}/raw`, `/messages/${id}/links`, `/messages/${id}/thread`,
+    '/links', `/links?dest=${id}`, `/votes/${id}`, `/about/${id}`, `/about/${id}?by=all`, `/about?id=${id}`, '/types', '/channels', '/search?q=box', '/search?q=mention', `/graph?from=${feed}`, `/contacts/${feed}`]
+  for (const target of targets) {
+    for (const headers of [{}, { Accept: 'application/x-ndjson' }, { Accept: 'text/event-stream' }, { Accept: 'application/atom+xml, application/json;q=0.5' }]) {
+      const res = await server.request(target, { headers })
+      assert.ok([200, 400, 404, 406].includes(res.status) && !res.text.includes(text), `${target} ${JSON.stringify(headers)}: ${res.text}`)
+    }
+  }
+  const { threads } = await server.get('/threads')
+  assert.deepStrictEqual(threads.map((thread) => thread.id).includes(hidden.key), true)
+  assert.strictEqual(threads.find((thread) => thread.id === hidden.key).root, null)
+  assert.deepStrictEqual((await server.get(`/messages/${id}/thread`)).missing, [hidden.key])
 })
 
 test('with a token file every request needs the token, but for the health checks', async (t) => {

@@ -65,6 +65,9 @@ test('every list has the same rows in pages of any size, as lines and as events'
     assert.deepStrictEqual(rowsOf(await stream(NDJSON)), rows, target)
     assert.deepStrictEqual(eventsOf(await stream(SSE)), rows, target)
     assert.deepStrictEqual(rowsOf((await server.request(more + 'limit=2', { headers: NDJSON })).text), rows.slice(0, 2), target)
+    // where a page ends a stream can go on
+    const second = (await server.get(more + 'limit=1')).next
+    if (rows.length > 1) assert.deepStrictEqual(rowsOf((await server.request(second.replace(/limit=1&?/, ''), { headers: NDJSON })).text), rows.slice(1), second)
     const refused = await server.request(target, { headers: { Accept: 'image/png' } })
     assert.deepStrictEqual([refused.status, refused.json.type], [406, '/problems/not-acceptable'], target)
   }

@@ -30,6 +30,7 @@ async function start(t, ...args) {
 }
 
 const post = (text) => ({ content: { type: 'post', text } })
+const padded = (bytes) => JSON.stringify(post('short')).slice(0, -1).padEnd(bytes - 1) + '}'
 
 // The whole feed as ssb-validate sees it: each message valid, in its place, and later than the one before it.
 function chain(records, id) {
@@ -119,7 +120,7 @@ test('what no message can be is refused with the reason, and nothing is stored',
     [{ type: 'post', text: 'as it is' }, 400, 'bad-request', /no "type"/], [{ content: { type: 'post' }, author: me }, 400, 'bad-request', /no "author"/],
     [{ content: {} }, 422, 'invalid-message', /type/], [{ content: { type: 'ab' } }, 422, 'invalid-message', /3 to 52/], [{ content: { type: 7 } }, 422, 'invalid-message', /type/],
     [{ content: { type: 'x'.repeat(53) } }, 422, 'invalid-message', /3 to 52/], [text(8192), 422, 'invalid-message', /8192/], [text(7900), 422, 'invalid-message', /8192/],
-    [text(70000), 413, 'too-large', /65536/], ['{"content":{"type":"post","a":' + '['.repeat(600) + ']'.repeat(600) + '}}', 422, 'invalid-message', /deeper/],
+    [text(70000), 413, 'too-large', /65536/], [padded(65537), 413, 'too-large', /65536/], ['{"content":{"type":"post","a":' + '['.repeat(600) + ']'.repeat(600) + '}}', 422, 'invalid-message', /deeper/],
     [{ content: { type: 'post' }, recps: [] }, 422, 'invalid-message', /nobody/], [{ content: { type: 'post', recps: [] } }, 422, 'invalid-message', /nobody/],
     [{ content: { type: 'post' }, recps: ['alice'] }, 422, 'invalid-message', /feed id/], [{ content: { type: 'post' }, recps: '' }, 422, 'invalid-message', /feed id/],
     [{ content: { type: 'post' }, recps: false }, 422, 'invalid-message', /feed id/], [{ content: { type: 'post', recps: 0 } }, 422, 'invalid-message', /feed id/],
@@ -138,6 +139,15 @@ test('what no message can be is refused with the reason, and nothing is stored',
   assert.strictEqual((await publish({ content: { type: 'post' } }, { ...BEGIN, 'Content-Type': 'text/plain' })).status, 415)
   assert.strictEqual((await server.request('/publish?x=1', { method: 'POST', headers: { ...bearer(PUBLISHER), 'Content-Type': 'application/json' }, body: '{}' })).status, 400)
   assert.deepStrictEqual((await server.get('/log', bearer(READER))).messages, [])
+})
+
+test('publish-max: a body of as many bytes is published', async (t) => {
+  const { server, publish } = await start(t)
+  const most = (await server.get('/limits', bearer(READER))).limits.find(({ name }) => name === 'publish-max').value
+  const res = await publish(padded(most), BEGIN)
+  assert.strictEqual(res.status, 201, res.text)
+  assert.deepStrictEqual(res.json.value.content, post('short').content)
+  assert.strictEqual((await publish(padded(most + 1))).status, 413)
 })
 
 test('publishing has to be asked for, and by who may', async (t) => {

@@ -128,31 +128,6 @@ Test(append_any, closing_syncs_relaxed_appends)
     cr_assert(kit_view_is_true(flume, "first"));
 }
 
-/* How long `len` relaxed bytes take until they are shown. */
-static int64_t relaxed_ms(char *bytes, size_t len)
-{
-    struct slice value = { bytes, len };
-    int64_t seq;
-    struct flume_append job = { .values = &value, .count = 1, .relaxed = true, .seqs = &seq };
-    int64_t before = flume_now_ms();
-    cr_assert_eq(kit_append(flume, &job), OK);
-    cr_assert_eq(kit_wait(flume, KIT_FIRST, seq, KIT_WAIT_MS), OK);
-    return flume_now_ms() - before;
-}
-
-/* If they waited for the clock none would take less than it; that one of many does is enough on the busiest machine. */
-Test(append_any, much_relaxed_is_synced_before_its_time)
-{
-    static char big[300 * 1024];
-    memset(big, '1', sizeof big);
-    int64_t least = INT64_MAX;
-    for (int i = 0; i < 40 && least >= 190; i++) {
-        int64_t ms = relaxed_ms(big, sizeof big);
-        if (ms < least) least = ms;
-    }
-    cr_assert_lt(least, 190);
-}
-
 struct many {
     pthread_mutex_t lock;
     pthread_cond_t all;

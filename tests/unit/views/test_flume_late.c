@@ -98,6 +98,15 @@ Test(flume_late, falls_behind_and_comes_when_it_is_waited_for)
     expect_rests(seq);
 }
 
+Test(flume_late, comes_for_whoever_waits_for_nothing_else)
+{
+    start(never);
+    (void)append();
+    expect_rests(SEQ_EMPTY);
+    int64_t seq = append();
+    cr_expect_eq(kit_wait(flume, KIT_SECOND, seq, KIT_WAIT_MS), OK);
+}
+
 Test(flume_late, comes_when_the_log_pauses)
 {
     start((struct flume_late_limits){ 1, HOUR_MS, NEVER_BYTES });
