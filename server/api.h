@@ -226,6 +226,9 @@ int api_read_begin(const struct server *server, struct flume_read *ret_read);
 /* The log's head as of the request: asks the log's owner once. */
 int64_t api_head(struct api_request *req);
 
+/* Sluice-Since and Sluice-Log-Since: what an answer knows that has no tag, because nothing was found, or a record of the log itself. */
+void api_since_put(struct api_request *req, struct api_reply *reply, int64_t since);
+
 /* Sluice-Since (lowest since of `views` in this answer; the log's head if 0 views), Sluice-Log-Since, ETag from both, the log's identity and the target. true = the
  * client has it already: the reply is 304 now. */
 bool api_not_modified(struct api_request *req, struct api_reply *reply, int64_t since);

@@ -131,10 +131,13 @@ int api_feed_list(struct api_request *req, struct api_reply *reply)
     if (format >= API_ATOM) return reader_answer(req, reply, format, &source);
     if (!feed_read(req, reply, format, &params)) return API_DONE;
     if (!api_fresh_now(req, reply, VIEW_MASK(feeds), &answer)) return answer;
-    int err = feed_place(req, format, &params);
-    if (err == ERR_NOTFOUND) return api_problem(reply, "not-found", NULL, "no message of that feed is in the log");
-    if (err != OK) return filter_params_problem(reply, err);
     int64_t since = views_since(req->server->flume, VIEW_MASK(feeds));
+    int err = feed_place(req, format, &params);
+    if (err == ERR_NOTFOUND) {
+        api_since_put(req, reply, since);
+        return api_problem(reply, "not-found", NULL, "no message of that feed is in the log");
+    }
+    if (err != OK) return filter_params_problem(reply, err);
     if (!params.range.live && api_not_modified(req, reply, since)) return API_DONE;
     err = rows_feed_open(req->server, &params, &rows);
     return err == OK ? api_reply_rows(req, reply, rows) : api_problem_err(reply, err);
@@ -159,9 +162,11 @@ int api_feed_get(struct api_request *req, struct api_reply *reply)
     int64_t since = flume_read_since(&read, flume_view(read.flume, VIEW_feeds));
     err = feeds_get(&read, &author, sequence, &record);
     flume_read_end(&read);
-    if (err == ERR_NOTFOUND || (err == OK && api_record_hidden(req, &record)))
+    if (err == ERR_NOTFOUND || (err == OK && api_record_hidden(req, &record))) {
+        api_since_put(req, reply, since);
         return api_problem(reply, "not-found", NULL, "message %lld of that feed is not in the log",
                            (long long)sequence);
+    }
     if (err != OK) return api_problem_err(reply, err);
     return api_not_modified(req, reply, since) ? API_DONE : api_record(req, reply, read.log, &record);
 }

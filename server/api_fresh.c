@@ -152,6 +152,12 @@ static void header_put_int(struct api_reply *reply, const char *name, int64_t n)
     (void)api_header_put(reply, name, text_of_int(n, text));
 }
 
+void api_since_put(struct api_request *req, struct api_reply *reply, int64_t since)
+{
+    header_put_int(reply, "Sluice-Since", since);
+    header_put_int(reply, "Sluice-Log-Since", api_head(req));
+}
+
 bool api_not_modified_of(struct api_request *req, struct api_reply *reply, int64_t since, uint64_t state)
 {
     uint64_t hash = tag_mix(log_identity(flume_log(req->server->flume)), state);
@@ -160,8 +166,7 @@ bool api_not_modified_of(struct api_request *req, struct api_reply *reply, int64
     char tag[TAG_LEN + 1];
     tag_print(hash, tag);
 
-    header_put_int(reply, "Sluice-Since", since);
-    header_put_int(reply, "Sluice-Log-Since", api_head(req));
+    api_since_put(req, reply, since);
     (void)api_header_put(reply, "ETag", (struct slice){ tag, TAG_LEN });
     if (req->if_none_match.data == NULL || !etag_listed(req->if_none_match, tag + 2)) return false;
     reply->status = 304;

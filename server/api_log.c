@@ -45,11 +45,14 @@ int api_log_get(struct api_request *req, struct api_reply *reply)
                            "seq: a whole number from 0 to 2^53-1 is wanted, as records show it");
     if (!api_fresh_now(req, reply, 0, &answer)) return answer;
     int64_t head = api_head(req);
-    if (seq > head)
+    if (seq > head) {
+        api_since_put(req, reply, head);
         return api_problem(reply, "not-found", NULL, "seq %lld is past the end of the log, which is at %lld",
                            (long long)seq, (long long)head);
+    }
     struct log *log = flume_log(req->server->flume);
     int err = log_get(log, seq, &record);
+    if (err == OK || err == ERR_DELETED) api_since_put(req, reply, head);
     if (err != OK) return api_problem_err(reply, err);
     if (!api_record_hidden(req, &record) && log_tag_matches(req, reply, seq)) {
         reply->status = 304;

@@ -11,22 +11,25 @@ static bool message_find(struct api_request *req, struct api_reply *reply, struc
 {
     struct flume_read read;
     struct ref id;
+    int64_t since = SEQ_EMPTY;
     *ret_answer = API_DONE;
     if (!api_query_only(req, reply, message_names) || !api_path_ref(req, reply, 0, "%", &id)) return false;
     if (!api_fresh_now(req, reply, VIEW_MASK(messages), ret_answer)) return false;
     int err = api_read_begin(req->server, &read);
     if (err == OK) {
-        int64_t since = flume_read_since(&read, flume_view(read.flume, VIEW_messages));
+        since = flume_read_since(&read, flume_view(read.flume, VIEW_messages));
         err = messages_find(&read, &id, ret_record);
         *ret_log = read.log;
         flume_read_end(&read);
         if (err == OK && !api_record_hidden(req, ret_record) && api_not_modified(req, reply, since)) return false;
     }
     if (err == OK && !api_record_hidden(req, ret_record)) return true;
-    if (err == OK || err == ERR_NOTFOUND)
-        (void)api_problem(reply, "not-found", NULL, "there is no message of that id here");
-    else
+    if (err != OK && err != ERR_NOTFOUND) {
         (void)api_problem_err(reply, err);
+        return false;
+    }
+    api_since_put(req, reply, since);
+    (void)api_problem(reply, "not-found", NULL, "there is no message of that id here");
     return false;
 }
 

@@ -29,7 +29,9 @@ int api_thread_get(struct api_request *req, struct api_reply *reply)
         !page_limit_read(req, reply, format, &params.limit) || !follow_read(req, reply, format, &params.follow))
         return API_DONE;
     if (!api_fresh_now(req, reply, THREAD_VIEWS, &answer)) return answer;
+    int64_t since = views_since(req->server->flume, THREAD_VIEWS);
     int err = facts_of(req, &root, &facts);
+    if (err == ERR_NOTFOUND) api_since_put(req, reply, since);
     if (err != OK) return api_problem_err(reply, err);
     /* Heads, votes and forks: as long as these are what they were, so is the thread. */
     uint64_t state = fnv_add(FNV_START, facts.head.data, facts.head.len);
