@@ -11,8 +11,9 @@
 static bool feeds_read(const struct api_request *req, struct api_reply *reply, int format, struct feeds_params *params)
 {
     struct ref above = { .kind = REF_NONE }, below = { .kind = REF_NONE };
-    if (api_query(req, "skip") != NULL)
-        return api_problem(reply, "bad-parameter", NULL, "skip: goes with name only; gt goes on behind a feed"), false;
+    if (api_query(req, "skip") != NULL || api_query(req, "lte") != NULL)
+        return api_problem(reply, "bad-parameter", NULL, "skip and lte: go with name only; gt goes on behind a feed"),
+               false;
     if (!api_query_bool(req, reply, "reverse", &params->reverse) || !api_query_ref(req, reply, "gt", "@", &above) ||
         !api_query_ref(req, reply, "lt", "@", &below) || !page_limit_read(req, reply, format, &params->limit))
         return false;
@@ -23,13 +24,14 @@ static bool feeds_read(const struct api_request *req, struct api_reply *reply, i
 
 static int feeds_by_name(struct api_request *req, struct api_reply *reply, const struct slice *name)
 {
-    static const char *const names[] = { "name", "skip", "limit", API_FRESH_PARAMS, NULL };
-    struct names_params params = { .name = *name };
+    static const char *const names[] = { "name", "lte", "skip", "limit", API_FRESH_PARAMS, NULL };
+    struct names_params params = { .name = *name, .upto = SEQ_MAX };
     struct folded_name folded;
     struct rows *rows;
     int answer, format = api_format_of(req, reply);
     if (format < 0 || !api_query_only(req, reply, names) ||
         !api_query_int(req, reply, "skip", 0, NAMES_FOUND_MAX, &params.skip) ||
+        !api_query_int(req, reply, "lte", SEQ_EMPTY, SEQ_MAX, &params.upto) ||
         !page_limit_read(req, reply, format, &params.limit))
         return API_DONE;
     name_fold(*name, false, &folded);
@@ -44,7 +46,9 @@ int api_feeds_list(struct api_request *req, struct api_reply *reply)
 {
     const struct slice *name = api_query(req, "name");
     if (name != NULL) return feeds_by_name(req, reply, name);
-    static const char *const names[] = { "name", "gt", "lt", "reverse", "limit", "skip", API_FRESH_PARAMS, NULL };
+    static const char *const names[] = {
+        "name", "gt", "lt", "lte", "reverse", "limit", "skip", API_FRESH_PARAMS, NULL
+    };
     struct feeds_params params = { .reverse = false };
     struct rows *rows;
     int answer, format = api_format_of(req, reply);

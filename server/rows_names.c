@@ -11,6 +11,7 @@ struct rows_names {
     struct buf name; /* of the feed that is looked at, a JSON string */
     struct named_feed *feeds;
     size_t count, next;
+    int64_t upto;
 };
 
 static void name_print(const struct named_feed *feed, struct slice text, const struct current_name *name,
@@ -59,7 +60,8 @@ static int names_row(struct rows *rows, struct buf *out)
 
 static int names_next_page(struct rows *rows, struct buf *out)
 {
-    return buf_printf(out, "skip=%zu", ((struct rows_names *)rows)->next);
+    const struct rows_names *self = (const struct rows_names *)rows;
+    return buf_printf(out, "lte=%lld&skip=%zu", (long long)self->upto, self->next);
 }
 
 static void names_free(struct rows *rows)
@@ -87,9 +89,10 @@ int rows_names_open(struct server *server, const struct names_params *params, st
     };
     buf_init(&self->name, LOG_RECORD_MAX);
     name_fold(params->name, false, &self->typed);
+    self->upto = params->upto < self->rows.since ? params->upto : self->rows.since;
     int err = flume_read_begin(server->flume, &read);
     if (err == OK) {
-        err = names_find(&read, params->name, &self->feeds, &self->count);
+        err = names_find(&read, params->name, self->upto, &self->feeds, &self->count);
         flume_read_end(&read);
     }
     self->next = (uint64_t)params->skip < self->count ? (size_t)params->skip : self->count;

@@ -18,6 +18,7 @@ int rows_feeds_open(struct server *server, const struct feeds_params *params, st
 #define NAMES_VIEWS (VIEW_MASK(names) | VIEW_MASK(about) | VIEW_MASK(messages) | VIEW_MASK(feeds))
 struct names_params {
     struct slice name;
+    int64_t upto; /* who wrote what is told up to here; SEQ_MAX = up to now */
     int64_t skip, limit;
 };
 int rows_names_open(struct server *server, const struct names_params *params, struct rows **ret_rows);

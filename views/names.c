@@ -11,6 +11,7 @@
 
 /* ---- matching ------------------------------------------------------------------------------------------------------- */
 
+#define FEED_LOOKED 64 /* messages that a feed may have written since a first page was read */
 #define NEAR_LETTERS 3 /* fewer letters than this are meant as they are */
 #define FAR_LETTERS 7  /* from here on two mistakes may be in it */
 
@@ -94,27 +95,47 @@ enum name_match name_matches(const struct folded_name *typed, const struct folde
 struct finding {
     const struct flume_read *read;
     struct slice typed;
+    int64_t upto;            /* what feeds wrote behind it does not count */
     struct index_keys known; /* feed and match */
     struct named_feed *feeds;
     size_t count, cap;
 };
+
+/* The seq of the feed's newest message up to finding->upto, among its newest FEED_LOOKED: SEQ_EMPTY = there is none. */
+static int finding_newest(const struct finding *finding, const struct ref *feed, int64_t *ret_seq)
+{
+    struct feed_latest latest;
+    struct feed_entry entries[FEED_LOOKED];
+    *ret_seq = SEQ_EMPTY;
+    int err = feeds_latest(finding->read, feed, &latest);
+    if (err != OK) return err == ERR_NOTFOUND ? OK : err;
+    if (latest.seq <= finding->upto) {
+        *ret_seq = latest.seq;
+        return OK;
+    }
+    int count = feeds_range(finding->read, feed, latest.sequence, 0, true, entries, FEED_LOOKED);
+    for (int i = 0; i < count; i++) {
+        if (entries[i].seq > finding->upto) continue;
+        *ret_seq = entries[i].seq;
+        return OK;
+    }
+    return count < 0 ? count : OK;
+}
 
 static int finding_add(struct finding *finding, const struct ref *feed, enum name_match match)
 {
     char key[2 + sizeof feed->id] = { (char)match, (char)feed->kind };
     uint32_t id;
     size_t known = finding->known.count;
-    struct feed_latest latest;
+    int64_t seq;
     memcpy(key + 2, feed->id, sizeof feed->id);
     int err = index_keys_add(&finding->known, (struct slice){ key, sizeof key }, &id);
     if (err != OK || id < known) return err;
     err = index_grow(&finding->feeds, &finding->cap, finding->count, sizeof *finding->feeds);
     if (err != OK) return err;
-    int found = feeds_latest(finding->read, feed, &latest);
-    if (found != OK && found != ERR_NOTFOUND) return found;
-    finding->feeds[finding->count++] =
-        (struct named_feed){ .id = *feed, .match = match, .seq = found == OK ? latest.seq : SEQ_EMPTY };
-    return OK;
+    err = finding_newest(finding, feed, &seq);
+    if (err == OK) finding->feeds[finding->count++] = (struct named_feed){ .id = *feed, .match = match, .seq = seq };
+    return err;
 }
 
 /* All names from one of whose words on they begin with `prefix`. */
@@ -148,10 +169,11 @@ static int named_compare(const void *a, const void *b)
     return memcmp(left->id.id, right->id.id, sizeof left->id.id);
 }
 
-int names_find(const struct flume_read *read, struct slice typed, struct named_feed **ret_feeds, size_t *ret_count)
+int names_find(const struct flume_read *read, struct slice typed, int64_t upto, struct named_feed **ret_feeds,
+               size_t *ret_count)
 {
     struct folded_name folded;
-    struct finding finding = { .read = read };
+    struct finding finding = { .read = read, .upto = upto };
     name_fold(typed, false, &folded);
     if (folded.len == 0) return err_set(ERR_ARG, "name: a letter is wanted");
     finding.typed = name_part(&folded, 0);

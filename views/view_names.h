@@ -34,16 +34,17 @@ enum name_match name_matches(const struct folded_name *typed, const struct folde
 struct named_feed {
     struct ref id;
     enum name_match match;
-    int64_t seq; /* newest message of the feed; SEQ_EMPTY = it has none */
+    int64_t seq; /* newest message of the feed up to where it is asked about; SEQ_EMPTY = it has none */
 };
 
 /* Names and feeds that are looked at for one question. */
 #define NAMES_LOOKED_MAX 20000
 #define NAMES_FOUND_MAX 1000
 
-/* Feeds that may be called so: best match first, of equal ones who wrote last; a feed stands once for each kind of match that a name of it ever was.
+/* Feeds that may be called so: best match first, of equal ones who wrote last up to seq `upto`; a feed stands once for each kind of match that a name of it ever was.
  * The caller frees *ret_feeds. ERR_ARG: there is no letter in what was typed. */
-int names_find(const struct flume_read *read, struct slice typed, struct named_feed **ret_feeds, size_t *ret_count);
+int names_find(const struct flume_read *read, struct slice typed, int64_t upto, struct named_feed **ret_feeds,
+               size_t *ret_count);
 
 /* What a feed is called now, by the rule social of the view about. */
 struct current_name {

@@ -64,7 +64,10 @@ test(`every spelling in a path and in a filter finds the same, seed ${seed}`, as
     [author, (id) => `/contacts/${id}`], [author, (id) => `/contacts/${id}/follows`], [blobId, (id) => `/blobs/${id}`],
     [author, (id) => `/log?author=${id}`], [root, (id) => `/log?root=${id}`], [root, (id) => `/log?dest=${id}`], [author, (id) => `/links?source=${id}`],
     [author, (id) => `/links?dest=${id}`], [author, (id) => `/graph?from=${id}`], [author, (id) => `/threads?author=${id}`],
-    [author, (id) => `/threads?participating=${id}`], [author, (id) => `/threads?followed=${id}`], [author, (id) => `/about/${escape(author)}?as=${id}`]
+    [author, (id) => `/threads?participating=${id}`], [author, (id) => `/threads?followed=${id}`], [author, (id) => `/about/${escape(author)}?as=${id}`],
+    [author, (id) => `/about?id=${id}`], [author, (id) => `/log?contact=${id}`], [author, (id) => `/log?hops=1&from=${id}`], [author, (id) => `/links?hops=1&from=${id}`],
+    [author, (id) => `/threads?hops=1&from=${id}`], [author, (id) => `/messages/${escape(root)}/links?source=${id}`],
+    [author, (id) => `/contacts/${escape(author)}/follows?gt=${id}`], [author, (id) => `/feeds?gt=${id}`], [author, (id) => `/feeds/${id}?format=atom`], [root, (id) => `/messages/${id}/thread?format=json-feed`]
   ]
   for (const [id, target] of targets) {
     const expected = await server.request(target(escape(id)))

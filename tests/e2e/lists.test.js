@@ -73,6 +73,37 @@ test('every list has the same rows in pages of any size, as lines and as events'
   }
 })
 
+// What a row is about: a later page may say more of the same.
+const about = { feeds: 'id', threads: 'id', contacts: 'id', channels: 'channel', types: 'type', votes: 'author', subscribers: 'id', messages: 'key' }
+const identity = (member) => (row) => member === 'links' ? JSON.stringify([row.seq, row.path, row.dest]) : row[about[member]]
+
+test('a walk over pages gives each row once while messages are appended', async (t) => {
+  const server = await started(t)
+  let more = 0
+  const append = async () => {
+    const author = people[more % people.length]
+    const content = [{ type: 'post', text: 'boat again', root, branch: root, channel: 'boats' }, { type: 'vote', vote: { link: root, value: 1 } }, { type: 'contact', contact: dee.id, following: true }, { type: 'channel', channel: 'boats', subscribed: true }, { type: 'new-' + more, text: '#wood' }][more % 5]
+    const { key, value } = author.sign(content, { sequence: 2000 + more++ })
+    assert.strictEqual((await server.post('/log', JSON.stringify({ key, value, timestamp: 1700000000000 + more }))).status, 201)
+  }
+  for (const [target, member] of lists) {
+    const first = `${target}${target.includes('?') ? '&' : '?'}limit=2`
+    const old = await server.pages(first, member), of = identity(member), walked = []
+    let since
+    for (let next = first, pages = 0; next;) {
+      const page = await server.get(next)
+      since ??= page.since
+      walked.push(...page[member].map(of))
+      next = page.next
+      if (pages++ < 7) await append()
+    }
+    assert.strictEqual(new Set(walked).size, walked.length, `${target}: a row twice`)
+    // a thread that is written in meanwhile is the newest: those who began are told so behind the `since` of their first page
+    const moved = member === 'threads' ? (await server.pages(target, member)).filter((row) => row.seq > since).map(of) : []
+    assert.deepStrictEqual(old.map(of).filter((id) => !walked.includes(id) && !moved.includes(id)), [], `${target}: rows that were passed over`)
+  }
+})
+
 // ---- followed
 
 // What is appended one after the other: who says what, and the rows of each list that come of it. Of everybody it is told whether he is in the list now.
