@@ -8,7 +8,7 @@ const fs = require('node:fs')
 const http = require('node:http')
 const path = require('node:path')
 const ssbKeys = require('ssb-keys')
-const { Server, folder, until } = require('../support/sluice')
+const { ROOT, Server, folder, until } = require('../support/sluice')
 const { Writer, written } = require('../support/offset_log')
 const { PrivateLog, keysOf, secretFile } = require('../support/private_log')
 const { connect } = require('../support/socket')
@@ -64,20 +64,33 @@ function targets(log) {
     `/log?author=${enc(one.author)}&type=post`, '/log?type=no-such&limit=3', '/log?limit=1001', '/log?gt=3', '/log?bad=1', '/log/0', '/log/1',
     '/feeds', '/feeds?reverse=true&limit=2', '/types', '/types?limit=1', '/channels', '/channels/gardens', '/channels/gardenshush', '/channels/gardens?format=atom', '/channels/gardenshush?format=atom', '/blobs/' + enc('&' + 'A'.repeat(43) + '=.sha256'),
     '/channels/gardens/subscribers', '/channels/gardenshush/subscribers', '/threads', '/threads?type=whisper', '/threads?channel=gardenshush', '/threads?private=true', '/threads?private=false', '/views', '/limits', '/whoami', `/about?id=${enc(feeds[0])}&id=${enc(one.key)}&id=${enc(feeds[1])}`,
-    '/readyz', '/healthz', '/nowhere', '/links?limit=5', '/openapi.yaml', '/asyncapi.yaml', '/']
+    '/search?q=quoted', '/search?q=hush*', '/search?q=loud*&order=newest&limit=3', '/search?q=quoted&order=oldest', '/search?q=type:whisper+quoted', '/search?q=channel:gardenshush+quoted', '/log?q=hush*', '/log?q=quoted&reverse=true',
+    '/feeds?name=hush', '/feeds?name=loud', '/readyz', '/healthz', '/nowhere', '/links?limit=5', '/openapi.yaml', '/asyncapi.yaml', '/', '/web/main.js']
   for (const id of ids) {
     for (const end of ['', '/raw', '/links', '/thread', '?ids=uri', '/thread?ids=uri', '/thread?format=json-feed']) out.push(`/messages/${enc(id)}${end}`)
     out.push(`/votes/${enc(id)}`, `/about/${enc(id)}`, `/links?dest=${enc(id)}`, `/links?dest=${enc(id)}&count=true`)
   }
   for (const id of feeds) {
     out.push(`/feeds/${id}`, `/feeds/${id}?reverse=true&limit=3`, `/feeds/${id}/2`, `/about/${id}`, `/about/${id}?by=all`, `/contacts/${id}`, `/contacts/${id}/follows`,
-      `/contacts/${id}/followedBy`, `/contacts/${id}/blocks`, `/graph?from=${enc(id)}&hops=3`, `/threads?author=${enc(id)}`, `/threads?participating=${enc(id)}`,
+      `/contacts/${id}/followedBy`, `/contacts/${id}/blocks`, `/contacts/${id}/blockedBy`, `/contacts/${id}/friends`, `/contacts/${id}?count=true`, `/log?contact=${enc(id)}`, `/links?from=${enc(id)}&hops=1`, `/graph?from=${enc(id)}&hops=3`, `/threads?author=${enc(id)}`, `/threads?participating=${enc(id)}`,
       `/threads?followed=${enc(id)}`, `/log?from=${enc(id)}&hops=2`, `/threads?from=${enc(id)}&hops=1`, `/feeds/${id}?ids=uri`, `/feeds/${id}?format=atom`, `/feeds/${id}?format=rss`, `/links?source=${enc(id)}`, `/links?dest=${enc(id)}&rel=mentions`)
   }
   return out
 }
 
-const streamed = ['/log', '/log?type=post', '/log?private=true', '/feeds', '/types', '/threads', '/channels']
+// Rows as lines and as events.
+const streamed = ['/log', '/log?type=post', '/log?private=true', '/log?q=hush*', '/feeds', '/feeds?name=hush', '/types', '/threads', '/channels', '/links', '/search?q=hush*', '/channels/gardens/subscribers']
+
+// A new route is in these tests, or they fail.
+const routes = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n').map((line) => /^ROUTE\(GET, "([^"]+)"/.exec(line)?.[1])
+  .filter((route) => route && !['/status', '/metrics'].includes(route)) // these count what is asked, too
+
+function hitsAllRoutes(all) {
+  for (const route of routes) {
+    const pattern = new RegExp('^' + route.replace(/\{[^}]+\}/g, '[^?]+') + '(\\?|$)')
+    assert.ok(all.some((target) => pattern.test(target)), `nothing is asked of ${route}`)
+  }
+}
 
 // One exchange on a connection that others use as well: status, all fields but Date as they came, body.
 function ask(server, agent, target, headers = {}) {
@@ -120,11 +133,12 @@ async function compare(t, log, withSecret, without, token, scoped = true) {
     noSecret(log, a.body + a.fields.join('\n'), target)
     /* what a feed reader keeps is public, whoever fetches it */
     if (/format=/.test(target)) noSecret(log, his.body, target)
-    if (his.status === 200 && his.tag && !/yaml$|^\/$|format=/.test(target)) tags.push([target, his.tag, a.tag])
+    if (his.status === 200 && his.tag && !/(yaml|main\.js)$|^\/$|format=/.test(target)) tags.push([target, his.tag, a.tag])
     seen += log.marks.some(({ mark, secret }) => secret && his.body.includes(mark)) ? 1 : 0
     return { his, theirs: a }
   }
   const all = targets(log)
+  hitsAllRoutes(all)
   for (const target of all) {
     const { his, theirs } = await same(target)
     if (!theirs.tag || theirs.status !== 200) continue
@@ -286,7 +300,7 @@ test('the owner is answered as if nobody had encrypted anything for him', async 
     let compared = 0
     for (const target of targets(log)) {
       /* feed readers are given what is public, whoever asks */
-      if (/format=|private=|\/log\?gt|\/log\/1|\/raw$|^\/(views|limits|openapi|asyncapi|readyz|healthz|whoami|nowhere)?$/.test(target)) continue
+      if (/format=|private=|\/log\?gt|\/log\/1|\/raw$|^\/(views|limits|openapi|asyncapi|readyz|healthz|whoami|nowhere|web\/main.js)?$/.test(target)) continue
       const at = target.includes('limit=') || target.startsWith('/messages') ? target : target + (target.includes('?') ? '&' : '?') + 'limit=1000'
       const ask = async (path) => [await server.request(path, { headers: owner }), await oracle.request(path, { headers: owner })]
       let [a, b] = await ask(at)
