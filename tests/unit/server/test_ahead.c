@@ -51,7 +51,7 @@ static void body_make(size_t from, size_t spoiled, struct buf *ret_body)
     for (size_t i = from; i < MESSAGES; i++) {
         size_t at = ret_body->len;
         (void)buf_append(ret_body, messages[i].data, messages[i].len);
-        if (i == spoiled) *strstr(ret_body->data + at, "post") = 'P';
+        if (i == spoiled) *(char *)memmem(ret_body->data + at, messages[i].len, "post", 4) = 'P';
         if (i + 1 < MESSAGES) (void)buf_puts(ret_body, i % 5 == 0 ? "\r\n \n\n" : "\n");
         cr_assert_eq(ret_body->err, OK);
     }
