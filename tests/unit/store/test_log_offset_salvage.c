@@ -11,6 +11,7 @@
 #include "store/log.h"
 #include "store/log_offset_frame.h"
 #include "tests/support/scratch.h"
+#include "tests/unit/store/offset_kit.h"
 
 #define RECORDS 7
 
@@ -24,22 +25,8 @@ struct sample {
     int64_t seqs[RECORDS + 1];
 };
 
-static char *folder;
-static char path[SCRATCH_PATH];
-
-static void setup(void)
-{
-    folder = scratch_make();
-    scratch_path(folder, "log.offset", path);
-}
-
-static void teardown(void)
-{
-    scratch_remove(folder);
-}
-
-TestSuite(log_offset_salvage, .init = setup, .fini = teardown, .timeout = 120);
-TestSuite(log_offset_whole, .init = setup, .fini = teardown, .timeout = 120);
+TestSuite(log_offset_salvage, .init = offset_begin, .fini = offset_end, .timeout = 120);
+TestSuite(log_offset_whole, .init = offset_begin, .fini = offset_end, .timeout = 120);
 
 static void sample_make(struct sample *sample, enum log_codec codec)
 {
@@ -79,7 +66,7 @@ static bool framing(const struct sample *sample, size_t record, int64_t at)
 
 static int salvage(enum log_codec codec, bool write, struct log_salvaged *ret_told)
 {
-    const struct log_offset_options options = { .path = path, .follow = true, .codec = codec };
+    const struct log_offset_options options = { .path = offset_path, .follow = true, .codec = codec };
     return log_offset_salvage(&options, write, NULL, NULL, ret_told);
 }
 
@@ -114,7 +101,7 @@ static void expect_salvaged(const struct sample *sample, const char *damaged, si
     cr_expect_eq(told.cut_bytes, to < RECORDS ? 0 : sample->seqs[to] - sample->seqs[from]);
     struct buf expected;
     expected_make(sample, damaged, from, to, &expected);
-    char *got = scratch_read(told.path, &len), *kept = scratch_read(path, &before);
+    char *got = scratch_read(told.path, &len), *kept = scratch_read(offset_path, &before);
     cr_expect(len == expected.len && memcmp(got, expected.data, len) == 0, "codec %d, offset %lld: %zu bytes, not %zu",
               sample->codec, (long long)at, len, expected.len);
     cr_expect(before == sample->bytes.len && memcmp(kept, damaged, before) == 0, "the damaged file was changed");
@@ -138,14 +125,15 @@ Test(log_offset_salvage, one_bad_byte_anywhere_costs_one_record)
             size_t record = record_at(&sample, at);
             memcpy(damaged, sample.bytes.data, sample.bytes.len);
             damaged[at] = (char)(damaged[at] ^ (at % 2 == 0 ? 0x01 : 0xff));
-            scratch_write(path, damaged, sample.bytes.len);
+            scratch_write(offset_path, damaged, sample.bytes.len);
             if (framing(&sample, record, at)) {
                 expect_salvaged(&sample, damaged, record, record + 1, at);
                 continue;
             }
             struct log_salvaged told;
             cr_expect_eq(salvage(sample.codec, true, &told), OK);
-            cr_expect(told.ranges == 0 && told.cut_bytes == 0 && told.records == RECORDS && scratch_count(folder) == 1);
+            cr_expect(told.ranges == 0 && told.cut_bytes == 0 && told.records == RECORDS &&
+                      scratch_count(offset_folder) == 1);
         }
         free(damaged);
         buf_free(&sample.bytes);
@@ -178,7 +166,7 @@ Test(log_offset_salvage, zeroed_stretches_cost_the_records_that_they_touch)
                           sample.bytes.data + sample.seqs[last] - 4 - sample.width, (size_t)sample.width + 4) == 0)
                 last--;
             if (first == last || (first == 0 && last == RECORDS)) continue;
-            scratch_write(path, damaged, sample.bytes.len);
+            scratch_write(offset_path, damaged, sample.bytes.len);
             expect_salvaged(&sample, damaged, first, last, from);
             if (sample.width > 0) cr_expect_lt(first, last, "seed %llu", (unsigned long long)dice.seed);
         }
@@ -194,7 +182,7 @@ Test(log_offset_salvage, the_codec_is_found_without_the_first_record)
         struct log_salvaged told;
         sample_make(&sample, codecs[c]);
         memset(sample.bytes.data, 0x55, FRAME_HEAD);
-        scratch_write(path, sample.bytes.data, sample.bytes.len);
+        scratch_write(offset_path, sample.bytes.data, sample.bytes.len);
         cr_assert_eq(salvage(LOG_CODEC_AUTO, true, &told), OK);
         cr_expect_eq(told.codec, codecs[c]);
         cr_expect_eq(told.records, RECORDS - 1);
@@ -218,7 +206,7 @@ Test(log_offset_salvage, large_ranges_become_many_small_records)
         free(text);
     }
     memset(big.data + 1500016 - 20, 0, 1500000);
-    scratch_write(path, big.data, big.len);
+    scratch_write(offset_path, big.data, big.len);
     cr_assert_eq(salvage(LOG_CODEC_53, true, &told), OK);
     cr_expect_eq(told.records, 1);
     cr_expect_gt(told.filled, 40);
@@ -236,10 +224,10 @@ Test(log_offset_salvage, a_trial_writes_nothing_and_tells_the_same)
     struct log_salvaged trial, done, again;
     sample_make(&sample, LOG_CODEC_32);
     sample.bytes.data[sample.seqs[2]] = 9;
-    scratch_write(path, sample.bytes.data, sample.bytes.len - 1);
-    cr_assert_eq(chmod(path, 0600), 0);
+    scratch_write(offset_path, sample.bytes.data, sample.bytes.len - 1);
+    cr_assert_eq(chmod(offset_path, 0600), 0);
     cr_assert_eq(salvage(LOG_CODEC_AUTO, false, &trial), OK);
-    cr_expect_eq(scratch_count(folder), 1);
+    cr_expect_eq(scratch_count(offset_folder), 1);
     cr_assert_eq(salvage(LOG_CODEC_AUTO, true, &done), OK);
     cr_expect_str_eq(trial.path, done.path);
     cr_expect(trial.records == done.records && trial.filled == done.filled && trial.cut_bytes == done.cut_bytes &&
@@ -248,7 +236,7 @@ Test(log_offset_salvage, a_trial_writes_nothing_and_tells_the_same)
     cr_expect(stat(done.path, &st) == 0 && (st.st_mode & 0777) == 0600, "no more readable than the log");
     cr_assert_eq(salvage(LOG_CODEC_AUTO, true, &again), OK);
     cr_expect_str_neq(again.path, done.path, "a file that is there is never written over");
-    cr_expect_eq(scratch_count(folder), 3);
+    cr_expect_eq(scratch_count(offset_folder), 3);
     buf_free(&sample.bytes);
 }
 
@@ -257,12 +245,12 @@ Test(log_offset_salvage, what_is_no_log_at_all_is_left_alone)
     struct log_salvaged told;
     char text[5000];
     memset(text, 'a', sizeof text);
-    scratch_write(path, text, sizeof text);
+    scratch_write(offset_path, text, sizeof text);
     cr_expect_eq(salvage(LOG_CODEC_AUTO, true, &told), ERR_FORMAT);
-    cr_expect_eq(scratch_count(folder), 1);
+    cr_expect_eq(scratch_count(offset_folder), 1);
     cr_expect_eq(salvage(LOG_CODEC_53, true, &told), OK, "whoever says that it is one loses all of it");
     cr_expect_eq(told.cut_bytes, 5000);
-    (void)unlink(path);
+    (void)unlink(offset_path);
     cr_expect_eq(salvage(LOG_CODEC_AUTO, true, &told), ERR_NOFILE);
 }
 
@@ -270,7 +258,7 @@ Test(log_offset_salvage, not_while_an_owner_has_it_open)
 {
     struct log *log = NULL;
     struct log_salvaged told;
-    const struct log_offset_options options = { .path = path, .codec = LOG_CODEC_53 };
+    const struct log_offset_options options = { .path = offset_path, .codec = LOG_CODEC_53 };
     cr_assert_eq(log_offset_open(&options, NULL, &log), OK);
     struct slice value = { "\"x\"", 3 };
     cr_assert_eq(log_append(log, &value, 1, NULL), OK);
@@ -286,7 +274,7 @@ Test(log_offset_salvage, not_while_an_owner_has_it_open)
 static int own(void)
 {
     struct log *log = NULL;
-    const struct log_offset_options options = { .path = path };
+    const struct log_offset_options options = { .path = offset_path };
     int err = log_offset_open(&options, NULL, &log);
     if (err == OK) log_close(log);
     return err;
@@ -295,7 +283,7 @@ static int own(void)
 static int follow(void)
 {
     struct log *log = NULL;
-    const struct log_offset_options options = { .path = path, .follow = true };
+    const struct log_offset_options options = { .path = offset_path, .follow = true };
     int err = log_offset_open(&options, NULL, &log);
     if (err == OK) log_close(log);
     return err;
@@ -313,14 +301,14 @@ Test(log_offset_whole, damage_in_the_middle_is_refused_with_its_offset_and_nothi
             (void)buf_append(&bytes, sample.bytes.data, sample.bytes.len);
             (void)buf_append(&bytes, "\0\0\0\x09torn", 8);
             bytes.data[sample.seqs[record] + FRAME_HEAD - 1] ^= 2;
-            scratch_write(path, bytes.data, bytes.len);
+            scratch_write(offset_path, bytes.data, bytes.len);
             char where[40];
             (void)snprintf(where, sizeof where, "offset %lld:", (long long)sample.seqs[record]);
             cr_expect_eq(own(), ERR_CORRUPT);
             cr_expect_not_null(strstr(err_detail(ERR_CORRUPT), where), "%s: %s", where, err_detail(ERR_CORRUPT));
             cr_expect_not_null(strstr(err_detail(ERR_CORRUPT), "sluice verify"));
             size_t len;
-            char *kept = scratch_read(path, &len);
+            char *kept = scratch_read(offset_path, &len);
             cr_expect(len == bytes.len && memcmp(kept, bytes.data, len) == 0);
             cr_expect_eq(follow(), OK, "reading goes on");
             free(kept);
@@ -335,30 +323,30 @@ Test(log_offset_whole, the_note_of_the_last_owner_is_believed_as_long_as_nobody_
     struct sample sample;
     char note[SCRATCH_PATH];
     sample_make(&sample, LOG_CODEC_53);
-    scratch_path(folder, "log.offset.whole", note);
-    scratch_write(path, sample.bytes.data, sample.bytes.len);
+    scratch_path(offset_folder, "log.offset.whole", note);
+    scratch_write(offset_path, sample.bytes.data, sample.bytes.len);
     /* a small log that was written in this very tick of the clock gets no note */
     const struct timespec before[2] = { { .tv_sec = 1600000000, .tv_nsec = 1 },
                                         { .tv_sec = 1600000000, .tv_nsec = 1 } };
-    cr_assert_eq(utimensat(AT_FDCWD, path, before, 0), 0);
+    cr_assert_eq(utimensat(AT_FDCWD, offset_path, before, 0), 0);
     cr_assert_eq(own(), OK);
     cr_assert_gt(scratch_size(note), 0, "the note was not written");
     /* the note alone decides: with the time put back, the damage is not looked for */
     struct stat st;
-    cr_assert_eq(stat(path, &st), 0);
+    cr_assert_eq(stat(offset_path, &st), 0);
     const struct timespec times[2] = { st.st_atim, st.st_mtim };
-    scratch_write_at(path, "\x01", 1, sample.seqs[3]);
-    cr_assert_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    scratch_write_at(offset_path, "\x01", 1, sample.seqs[3]);
+    cr_assert_eq(utimensat(AT_FDCWD, offset_path, times, 0), 0);
     cr_expect_eq(own(), OK);
     /* any other time, size or note, and it is */
-    scratch_write_at(path, "\x01", 1, sample.seqs[3]);
+    scratch_write_at(offset_path, "\x01", 1, sample.seqs[3]);
     cr_expect_eq(own(), ERR_CORRUPT);
-    cr_assert_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    cr_assert_eq(utimensat(AT_FDCWD, offset_path, times, 0), 0);
     scratch_write(note, "whole 1", 7);
     cr_expect_eq(own(), ERR_CORRUPT);
     (void)unlink(note);
     cr_expect_eq(own(), ERR_CORRUPT);
-    scratch_write_at(path, "\0", 1, sample.seqs[3]);
+    scratch_write_at(offset_path, "\0", 1, sample.seqs[3]);
     cr_expect_eq(own(), OK);
     buf_free(&sample.bytes);
 }
@@ -368,12 +356,12 @@ Test(log_offset_whole, a_log_that_failed_or_grew_under_its_owner_gets_no_note)
     struct sample sample;
     struct log *log = NULL;
     char note[SCRATCH_PATH];
-    const struct log_offset_options options = { .path = path };
+    const struct log_offset_options options = { .path = offset_path };
     sample_make(&sample, LOG_CODEC_53);
-    scratch_path(folder, "log.offset.whole", note);
-    scratch_write(path, sample.bytes.data, sample.bytes.len);
+    scratch_path(offset_folder, "log.offset.whole", note);
+    scratch_write(offset_path, sample.bytes.data, sample.bytes.len);
     cr_assert_eq(log_offset_open(&options, NULL, &log), OK);
-    scratch_write_at(path, "garbage", 7, sample.seqs[RECORDS]);
+    scratch_write_at(offset_path, "garbage", 7, sample.seqs[RECORDS]);
     log_close(log);
     cr_expect_eq(scratch_size(note), -1);
     buf_free(&sample.bytes);
