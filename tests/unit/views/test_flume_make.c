@@ -5,40 +5,16 @@
 
 #include "store/err.h"
 #include "tests/support/flume_kit.h"
-#include "tests/support/scratch.h"
+#include "tests/unit/views/append_kit.h"
 #include "views/flume_internal.h"
 #include "views/view_feeds.h"
 
 #define THREADS 6
 #define EACH 25
 
-static char *dir;
-static struct fake_disk *disk;
-static struct flume_options options;
-static struct flume *flume;
-static struct kit_author alice, bob;
 static const char *content = "{\"type\":\"test\"}";
 
-static void setup(void)
-{
-    dir = scratch_make();
-    disk = fake_disk_make(false);
-    options = kit_options(disk, dir, NULL);
-    options.accept_any = false;
-    options.views = NULL;
-    flume = kit_open(&options);
-    kit_author_make(&alice, 1);
-    kit_author_make(&bob, 2);
-}
-
-static void teardown(void)
-{
-    flume_close(flume);
-    fake_disk_free(disk);
-    scratch_remove(dir);
-}
-
-TestSuite(flume_make, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(flume_make, .init = append_open_ssb, .fini = append_close, .timeout = 60);
 
 struct made {
     struct flume_append job;
@@ -80,7 +56,7 @@ static int publish(const struct kit_author *author, const struct flume_expect *e
         .ctx = &done,
         .seqs = &ret_made->seq,
     };
-    int err = flume_append(flume, &ret_made->job);
+    int err = flume_append(append_flume, &ret_made->job);
     if (err != OK) return err;
     (void)pthread_mutex_lock(&lock);
     while (!done)
@@ -107,8 +83,8 @@ static int64_t chain_length(const struct kit_author *author)
     struct feed_state state = { .exists = false };
     struct flume_read read;
     struct log_record record;
-    cr_assert_eq(kit_wait_head(flume, VIEW_MASK(feeds)), OK);
-    cr_assert_eq(flume_read_begin(flume, &read), OK);
+    cr_assert_eq(kit_wait_head(append_flume, VIEW_MASK(feeds)), OK);
+    cr_assert_eq(flume_read_begin(append_flume, &read), OK);
     for (int64_t n = 1; feeds_get(&read, &author->id, n, &record) == OK; n++) {
         static const char before[] = "\"value\":";
         const char *value = memmem(record.value.data, record.value.len, before, sizeof before - 1);
@@ -135,15 +111,15 @@ Test(flume_make, a_feed_that_many_publish_to_never_forks)
 {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
-        cr_assert_eq(pthread_create(&threads[i], NULL, publish_many, i % 3 == 2 ? &bob : &alice), 0);
+        cr_assert_eq(pthread_create(&threads[i], NULL, publish_many, i % 3 == 2 ? &append_bob : &append_alice), 0);
     for (int i = 0; i < THREADS; i++) {
         void *failed;
         (void)pthread_join(threads[i], &failed);
         cr_expect_null(failed);
     }
-    cr_expect_eq(chain_length(&alice), 4 * EACH);
-    cr_expect_eq(chain_length(&bob), 2 * EACH);
-    cr_expect_eq(flume->queue_bytes, 0);
+    cr_expect_eq(chain_length(&append_alice), 4 * EACH);
+    cr_expect_eq(chain_length(&append_bob), 2 * EACH);
+    cr_expect_eq(append_flume->queue_bytes, 0);
 }
 
 Test(flume_make, it_follows_messages_that_were_signed_elsewhere_and_are_not_durable_yet)
@@ -153,68 +129,68 @@ Test(flume_make, it_follows_messages_that_were_signed_elsewhere_and_are_not_dura
     struct made made;
     int64_t seq;
     for (int i = 0; i < 5; i++) {
-        kit_message(&alice, "signed elsewhere", &message);
+        kit_message(&append_alice, "signed elsewhere", &message);
         job = (struct flume_append){
             .messages = &message, .count = 1, .seqs = &seq, .relaxed = true, .deadline_ms = flume_now_ms() + KIT_WAIT_MS
         };
-        cr_assert_eq(kit_append(flume, &job), OK, "%s", job.detail);
-        cr_assert_eq(publish(&alice, NULL, &made), OK, "%s", made.job.detail);
+        cr_assert_eq(kit_append(append_flume, &job), OK, "%s", job.detail);
+        cr_assert_eq(publish(&append_alice, NULL, &made), OK, "%s", made.job.detail);
         cr_expect_eq(made.message.sequence, 2 * i + 2);
         cr_expect(ref_equal(&made.message.previous, &message.id));
-        alice.last = made.message.id;
-        alice.sequence = made.message.sequence;
+        append_alice.last = made.message.id;
+        append_alice.sequence = made.message.sequence;
         feed_message_free(&message);
         feed_message_free(&made.message);
     }
-    cr_expect_eq(chain_length(&alice), 10);
+    cr_expect_eq(chain_length(&append_alice), 10);
 }
 
 Test(flume_make, a_message_that_cannot_be_made_ends_its_job_alone)
 {
     struct made made;
     content = "{}";
-    cr_expect_eq(publish(&alice, NULL, &made), ERR_INVALID);
+    cr_expect_eq(publish(&append_alice, NULL, &made), ERR_INVALID);
     cr_expect_not_null(strstr(made.job.detail, "type"), "%s", made.job.detail);
     feed_message_free(&made.message);
     content = "{\"type\":\"test\"}";
-    cr_expect_eq(publish(&alice, NULL, &made), OK);
+    cr_expect_eq(publish(&append_alice, NULL, &made), OK);
     cr_expect_eq(made.message.sequence, 1);
     feed_message_free(&made.message);
-    cr_expect_eq(flume->queue_bytes, 0);
+    cr_expect_eq(append_flume->queue_bytes, 0);
 }
 
 Test(flume_make, it_can_depend_on_where_the_feed_stands)
 {
     struct made made;
     struct flume_expect some = { .some = true, .head = SEQ_EMPTY - 1 }, none = { .none = true, .head = SEQ_EMPTY - 1 };
-    cr_expect_eq(publish(&alice, &some, &made), ERR_STALE);
+    cr_expect_eq(publish(&append_alice, &some, &made), ERR_STALE);
     cr_expect_eq(made.job.stored.kind, REF_NONE);
     feed_message_free(&made.message);
-    cr_assert_eq(publish(&alice, &none, &made), OK, "%s", made.job.detail);
+    cr_assert_eq(publish(&append_alice, &none, &made), OK, "%s", made.job.detail);
     struct ref head = made.message.id;
     feed_message_free(&made.message);
-    cr_expect_eq(publish(&alice, &none, &made), ERR_STALE);
+    cr_expect_eq(publish(&append_alice, &none, &made), ERR_STALE);
     cr_expect(ref_equal(&made.job.stored, &head));
     feed_message_free(&made.message);
     struct flume_expect exact = { .heads = &head, .count = 1, .head = SEQ_EMPTY - 1 };
-    cr_assert_eq(publish(&alice, &exact, &made), OK, "%s", made.job.detail);
+    cr_assert_eq(publish(&append_alice, &exact, &made), OK, "%s", made.job.detail);
     feed_message_free(&made.message);
-    cr_expect_eq(publish(&alice, &exact, &made), ERR_STALE, "the same once more");
+    cr_expect_eq(publish(&append_alice, &exact, &made), ERR_STALE, "the same once more");
     feed_message_free(&made.message);
-    cr_expect_eq(chain_length(&alice), 2);
+    cr_expect_eq(chain_length(&append_alice), 2);
 }
 
 Test(flume_make, what_the_disk_refused_leaves_no_trace)
 {
     struct made made;
-    cr_assert_eq(publish(&alice, NULL, &made), OK);
+    cr_assert_eq(publish(&append_alice, NULL, &made), OK);
     feed_message_free(&made.message);
-    fake_disk_fail(disk, ERR_NOSPACE, OK, OK);
-    cr_expect_eq(publish(&alice, NULL, &made), ERR_NOSPACE);
+    fake_disk_fail(append_disk, ERR_NOSPACE, OK, OK);
+    cr_expect_eq(publish(&append_alice, NULL, &made), ERR_NOSPACE);
     feed_message_free(&made.message);
-    fake_disk_fail(disk, OK, OK, OK);
-    cr_assert_eq(publish(&alice, NULL, &made), OK, "%s", made.job.detail);
+    fake_disk_fail(append_disk, OK, OK, OK);
+    cr_assert_eq(publish(&append_alice, NULL, &made), OK, "%s", made.job.detail);
     cr_expect_eq(made.message.sequence, 2);
     feed_message_free(&made.message);
-    cr_expect_eq(chain_length(&alice), 2);
+    cr_expect_eq(chain_length(&append_alice), 2);
 }
