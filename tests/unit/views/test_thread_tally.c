@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "store/err.h"
-#include "tests/support/corpus.h"
+#include "tests/unit/views/play.h"
 #include "views/thread_tally.h"
 #include "views/view_links.h"
 #include "views/votes.h"
@@ -78,23 +78,16 @@ static uint64_t check_one(const struct corpus_flume *served, unsigned root)
 
 Test(thread_tally, is_that_of_the_lists)
 {
-    struct dice dice = dice_make();
-    struct corpus corpus;
-    struct corpus_flume served;
-    struct flume_read read;
+    struct play play;
     uint64_t sum = 0;
-    corpus_make(&dice, RECORDS, &corpus);
-    corpus_serve(&corpus, &served);
-    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    play_open(&play, RECORDS);
     for (unsigned n = 0; n < 8; n++) {
         struct ref root;
         corpus_ref(REF_MESSAGE, n, &root);
-        sum += check_thread(&read, &root, dice.seed);
+        sum += check_thread(&play.read, &root, play.dice.seed);
     }
-    cr_assert_gt(sum, 5, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
-    flume_read_end(&read);
-    corpus_stop(&served);
-    corpus_free(&corpus);
+    cr_assert_gt(sum, 5, "SLUICE_TEST_SEED=%llu", (unsigned long long)play.dice.seed);
+    play_close(&play);
 }
 
 #define VOTE(value) ",\"vote\":{\"link\":\"ID\",\"value\":" #value "}"

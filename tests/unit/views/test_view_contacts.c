@@ -3,21 +3,11 @@
 
 #include "store/err.h"
 #include "store/json.h"
-#include "tests/support/corpus.h"
+#include "tests/unit/views/play.h"
 #include "views/view_contacts.h"
 #include "views/view_record.h"
 
 #define RECORDS 600
-
-struct play {
-    struct dice dice;
-    struct corpus corpus;
-    struct corpus_flume served;
-    struct flume_read read;
-};
-
-#define PLAY_ASSERT(play, condition) \
-    cr_assert(condition, "SLUICE_TEST_SEED=%llu: " #condition, (unsigned long long)(play)->dice.seed)
 
 static bool flag(struct slice content, const char *name)
 {
@@ -91,7 +81,6 @@ static void check_side(struct play *play, const struct ref *feed, enum contact_s
 static size_t check_all(struct play *play)
 {
     size_t known = 0;
-    cr_assert_eq(flume_read_begin(play->served.flume, &play->read), OK);
     for (unsigned a = 0; a < CORPUS_AUTHORS; a++) {
         struct ref source, dest;
         struct contact contact;
@@ -104,16 +93,13 @@ static size_t check_all(struct play *play)
         check_side(play, &source, CONTACTS_MADE);
         check_side(play, &source, CONTACTS_RECEIVED);
     }
-    flume_read_end(&play->read);
     return known;
 }
 
 Test(view_contacts, are_those_of_a_loop)
 {
-    struct play play = { .dice = dice_make() };
-    corpus_make(&play.dice, RECORDS, &play.corpus);
-    corpus_serve(&play.corpus, &play.served);
+    struct play play;
+    play_open(&play, RECORDS);
     PLAY_ASSERT(&play, check_all(&play) > 10);
-    corpus_stop(&play.served);
-    corpus_free(&play.corpus);
+    play_close(&play);
 }

@@ -4,36 +4,11 @@
 #include <string.h>
 
 #include "store/err.h"
-#include "tests/support/corpus.h"
+#include "tests/unit/views/play.h"
 #include "tests/support/flume_kit.h"
 #include "views/view_feeds.h"
 
 #define RECORDS 500
-
-struct play {
-    struct dice dice;
-    struct corpus corpus;
-    struct corpus_flume served;
-    struct flume_read read;
-};
-
-#define PLAY_ASSERT(play, condition) \
-    cr_assert(condition, "SLUICE_TEST_SEED=%llu: " #condition, (unsigned long long)(play)->dice.seed)
-
-static void play_open(struct play *play)
-{
-    play->dice = dice_make();
-    corpus_make(&play->dice, RECORDS, &play->corpus);
-    corpus_serve(&play->corpus, &play->served);
-    PLAY_ASSERT(play, flume_read_begin(play->served.flume, &play->read) == OK);
-}
-
-static void play_close(struct play *play)
-{
-    flume_read_end(&play->read);
-    corpus_stop(&play->served);
-    corpus_free(&play->corpus);
-}
 
 /* The author's messages by sequence, those of one sequence in log order. */
 static size_t naive_feed(const struct play *play, const struct ref *author, struct feed_entry *entries)
@@ -70,7 +45,7 @@ Test(view_feeds, ranges_are_those_of_a_loop)
 {
     struct play play;
     struct feed_entry feed[RECORDS], expected[RECORDS], got[RECORDS];
-    play_open(&play);
+    play_open(&play, RECORDS);
     for (unsigned author = 0; author <= CORPUS_AUTHORS; author++) {
         struct ref id;
         corpus_ref(REF_FEED, author, &id);
@@ -94,7 +69,7 @@ Test(view_feeds, newest_messages_and_single_ones_are_those_of_a_loop)
     struct feed_entry feed[RECORDS];
     struct feed_latest latest;
     struct log_record record;
-    play_open(&play);
+    play_open(&play, RECORDS);
     for (unsigned author = 0; author <= CORPUS_AUTHORS; author++) {
         struct ref id;
         corpus_ref(REF_FEED, author, &id);
@@ -121,7 +96,7 @@ Test(view_feeds, authors_come_in_the_order_of_their_bytes)
     struct play play;
     struct feed_latest forward[CORPUS_AUTHORS + 1], latest;
     size_t count = 0;
-    play_open(&play);
+    play_open(&play, RECORDS);
     while (feeds_next(&play.read, count > 0 ? &forward[count - 1].author : NULL, false, &forward[count]) == 1) {
         if (count > 0) PLAY_ASSERT(&play, memcmp(forward[count - 1].author.id, forward[count].author.id, 32) < 0);
         count++;
@@ -155,7 +130,7 @@ Test(view_feeds, a_deleted_message_gives_way_to_the_next_of_its_sequence)
     struct feed_entry feed[RECORDS];
     struct ref id;
     struct log_record record;
-    play_open(&play);
+    play_open(&play, RECORDS);
     size_t i = find_fork(&play, &id, feed);
     corpus_delete(&play.served, feed[i].seq);
     PLAY_ASSERT(&play, feeds_get(&play.read, &id, feed[i].sequence, &record) == OK);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "store/err.h"
-#include "tests/support/corpus.h"
+#include "tests/unit/views/play.h"
 #include "views/view_links.h"
 
 #define RECORDS 500
@@ -47,25 +47,19 @@ static void random_links(struct dice *dice, struct links_query *ret_query)
 
 Test(view_links, counts_and_rows_are_those_of_a_loop)
 {
-    struct dice dice = dice_make();
-    struct corpus corpus;
-    struct corpus_flume served;
-    struct flume_read read;
-    corpus_make(&dice, RECORDS, &corpus);
-    corpus_serve(&corpus, &served);
-    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    struct play play;
+    play_open(&play, RECORDS);
     for (int round = 0; round < 300; round++) {
         struct links_query query;
         struct filter filter;
         uint64_t count = 0;
         bool fits = true;
-        random_links(&dice, &query);
+        random_links(&play.dice, &query);
         cr_assert_eq(links_filter(&query, &filter), OK);
-        uint64_t expected = naive(&corpus, &query, &filter, &fits);
-        cr_assert_eq(links_count(&read, &query, &count), OK);
-        cr_assert(count == expected && fits, "SLUICE_TEST_SEED=%llu, round %d", (unsigned long long)dice.seed, round);
+        uint64_t expected = naive(&play.corpus, &query, &filter, &fits);
+        cr_assert_eq(links_count(&play.read, &query, &count), OK);
+        cr_assert(count == expected && fits, "SLUICE_TEST_SEED=%llu, round %d", (unsigned long long)play.dice.seed,
+                  round);
     }
-    flume_read_end(&read);
-    corpus_stop(&served);
-    corpus_free(&corpus);
+    play_close(&play);
 }

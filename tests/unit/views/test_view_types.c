@@ -4,7 +4,7 @@
 
 #include "store/err.h"
 #include "store/private_record.h"
-#include "tests/support/corpus.h"
+#include "tests/unit/views/play.h"
 #include "views/view_record.h"
 #include "views/view_types.h"
 
@@ -22,38 +22,33 @@ static bool same(struct slice a, struct slice b)
 
 Test(view_types, names_counts_and_newest_are_those_of_a_loop)
 {
-    struct dice dice = dice_make();
-    struct corpus corpus;
-    struct corpus_flume served;
-    struct flume_read read;
+    struct play play;
     struct buf name;
     struct type_count found;
     uint64_t sum = 0, typed = 0;
-    corpus_make(&dice, RECORDS, &corpus);
-    corpus_serve(&corpus, &served);
-    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    play_open(&play, RECORDS);
     buf_init(&name, 1000);
     struct term last;
-    for (bool any = false; buf_reset(&name), types_next(&read, any ? &last : NULL, &name, &found) == 1; any = true) {
+    for (bool any = false; buf_reset(&name), types_next(&play.read, any ? &last : NULL, &name, &found) == 1;
+         any = true) {
         uint64_t count = 0;
         int64_t newest = SEQ_EMPTY;
         for (size_t i = 0; i < RECORDS; i++) {
-            if (!same(type_of(&corpus, i), (struct slice){ name.data == NULL ? "" : name.data, name.len })) continue;
+            if (!same(type_of(&play.corpus, i), (struct slice){ name.data == NULL ? "" : name.data, name.len }))
+                continue;
             count++;
-            newest = corpus.records[i].seq;
+            newest = play.corpus.records[i].seq;
         }
         cr_assert(count == found.count && newest == found.seq, "SLUICE_TEST_SEED=%llu: %.*s",
-                  (unsigned long long)dice.seed, (int)name.len, name.data);
+                  (unsigned long long)play.dice.seed, (int)name.len, name.data);
         sum += count;
         last = found.term;
     }
     for (size_t i = 0; i < RECORDS; i++)
-        typed += type_of(&corpus, i).data != NULL;
-    cr_assert_eq(sum, typed, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
+        typed += type_of(&play.corpus, i).data != NULL;
+    cr_assert_eq(sum, typed, "SLUICE_TEST_SEED=%llu", (unsigned long long)play.dice.seed);
     buf_free(&name);
-    flume_read_end(&read);
-    corpus_stop(&served);
-    corpus_free(&corpus);
+    play_close(&play);
 }
 
 Test(view_types, a_long_name_is_cut_when_all_its_messages_are_deleted)
@@ -124,21 +119,14 @@ static size_t check_odd(const struct corpus *corpus, const struct flume_read *re
 
 Test(view_types, records_that_are_not_plain_are_those_of_a_loop)
 {
-    struct dice dice = dice_make();
-    struct corpus corpus;
-    struct corpus_flume served;
-    struct flume_read read;
-    corpus_make(&dice, RECORDS, &corpus);
-    corpus_serve(&corpus, &served);
-    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
-    size_t box1 = check_odd(&corpus, &read, ODD_BOX1, 0, dice.seed);
-    size_t other = check_odd(&corpus, &read, ODD_OTHER, 0, dice.seed);
-    cr_assert(box1 > 0 && other > 0, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
-    for (size_t from = 0; from < RECORDS; from += 1 + dice_roll(&dice, 90)) {
-        (void)check_odd(&corpus, &read, ODD_BOX1, from, dice.seed);
-        (void)check_odd(&corpus, &read, ODD_OTHER, from, dice.seed);
+    struct play play;
+    play_open(&play, RECORDS);
+    size_t box1 = check_odd(&play.corpus, &play.read, ODD_BOX1, 0, play.dice.seed);
+    size_t other = check_odd(&play.corpus, &play.read, ODD_OTHER, 0, play.dice.seed);
+    cr_assert(box1 > 0 && other > 0, "SLUICE_TEST_SEED=%llu", (unsigned long long)play.dice.seed);
+    for (size_t from = 0; from < RECORDS; from += 1 + dice_roll(&play.dice, 90)) {
+        (void)check_odd(&play.corpus, &play.read, ODD_BOX1, from, play.dice.seed);
+        (void)check_odd(&play.corpus, &play.read, ODD_OTHER, from, play.dice.seed);
     }
-    flume_read_end(&read);
-    corpus_stop(&served);
-    corpus_free(&corpus);
+    play_close(&play);
 }

@@ -3,7 +3,7 @@
 
 #include "store/err.h"
 #include "store/json.h"
-#include "tests/support/corpus.h"
+#include "tests/unit/views/play.h"
 #include "views/view_record.h"
 #include "views/votes.h"
 
@@ -49,25 +49,18 @@ static size_t check_target(const struct corpus *corpus, const struct flume_read 
 
 Test(votes, are_those_of_a_loop)
 {
-    struct dice dice = dice_make();
-    struct corpus corpus;
-    struct corpus_flume served;
-    struct flume_read read;
+    struct play play;
     size_t votes = 0;
-    corpus_make(&dice, RECORDS, &corpus);
-    corpus_serve(&corpus, &served);
-    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    play_open(&play, RECORDS);
     for (unsigned n = 0; n < 4; n++) {
         struct ref message, blob;
         corpus_ref(REF_MESSAGE, n, &message);
         corpus_ref(REF_BLOB, n, &blob);
-        votes += check_target(&corpus, &read, &message, dice.seed);
-        votes += check_target(&corpus, &read, &blob, dice.seed);
+        votes += check_target(&play.corpus, &play.read, &message, play.dice.seed);
+        votes += check_target(&play.corpus, &play.read, &blob, play.dice.seed);
     }
-    cr_assert_gt(votes, 10, "SLUICE_TEST_SEED=%llu", (unsigned long long)dice.seed);
-    flume_read_end(&read);
-    corpus_stop(&served);
-    corpus_free(&corpus);
+    cr_assert_gt(votes, 10, "SLUICE_TEST_SEED=%llu", (unsigned long long)play.dice.seed);
+    play_close(&play);
 }
 
 Test(votes, a_deleted_vote_is_not_given)
