@@ -123,7 +123,7 @@ $(B)/tests/replay_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay_mai
 	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) -o $@
 
 # Programs that measure: each one source file of its name, and what they share.
-BENCHES      = data log scan rebuild query http live limits hot
+BENCHES      = data log scan rebuild query http live limits posts hot
 BENCH_SHARED = $(call objects,$(addprefix tests/bench/,bench.c flume.c net.c) \
                  $(addprefix tests/support/,gen.c gen_content.c gen_quirks.c gen_text.c))
 $(B)/tests/bench_%: $(B)/obj/tests/bench/%.o $(BENCH_SHARED) $(SERVER_OBJ) $(LIB_OBJ)

@@ -248,8 +248,13 @@ async function append(figures) {
     await run([stage.SLUICE, 'import', '--data', dir, part])
     figures.put('append-import', 'sluice', IMPORT / (Number(process.hrtime.bigint() - began) / 1e9))
   }
+  // what must be done at least, with the same client and on the same cores
+  const least = (who, ...file) => (round) => against(stage.postsOn(undefined, ...file), (port) =>
+    run([program('http'), 'post', port, 64, 1, data('writers.ndjson'), COUNT, 'append-writers', who], { round, figures }))
   await rounds(ROUNDS, [
     post('append-writers', 64, 1, data('writers.ndjson')),
+    least('libmicrohttpd'),
+    least('fdatasync', path.join(scratch('posts'), 'posts')),
     (round) => run([program('limits'), 'verify', data('data.ndjson'), COUNT], { round, figures }),
     post('append-post', 1, 1000, data('data.ndjson')),
     importAll

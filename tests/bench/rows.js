@@ -61,7 +61,10 @@ const ROWS = [
   row('ws', 'ws-paced-1000', '/live: 1000 clients, 10,000 deliveries/s, p99', 'time', 'ms', 1e-3, [{ who: ['epoll'], name: 'raw epoll broadcaster', most: 1.5 }]),
   row('ws', 'ws-memory', 'memory of an idle /live client', 'bytes', 'KiB', 1024, [{ limit: 8192, name: '8 KiB' }]),
 
-  row('append', 'append-writers', 'durable, verified appends over HTTP, 64 writers', 'rate', 'k/s', 1e3, [verify()]),
+  row('append', 'append-writers', 'durable, verified appends over HTTP, 64 writers', 'rate', 'k/s', 1e3, [
+    verify(),
+    { who: ['libmicrohttpd'], name: 'libmicrohttpd and libsodium verify, nothing else' },
+    { who: ['fdatasync'], name: 'the same with write(2) and fdatasync of all that wait' }]),
   row('append', 'append-post', 'the same, one writer, NDJSON batches of 1000', 'rate', 'k/s', 1e3, [verify()]),
   row('append', 'append-import', 'sluice import of a file', 'rate', 'k/s', 1e3, [verify()])
 ]

@@ -138,6 +138,7 @@ async function serve(command, cpu) {
 const sluiceOn = (cpu, ...args) => serve((port) => [SLUICE, 'serve', '--listen', '127.0.0.1:' + port, ...args], cpu)
 const sluice = (...args) => sluiceOn(SERVER_CPU, ...args)
 const limits = (mode, ...args) => serve((port) => [program('limits'), mode, port, ...args], SERVER_CPU)
+const postsOn = (cpu, ...file) => serve((port) => [program('posts'), port, ...file], cpu)
 const nodeServer = (script, ...args) => serve((port) => node(script, port, ...args), SERVER_CPU)
 
 // ---- what is measured with ----
@@ -202,5 +203,5 @@ async function rounds(count, tasks) {
 
 module.exports = {
   ROOT, DIR, WORK, N, ROUNDS, LONG_ROUNDS, SLUICE, SERVER_CPU, LOAD_CPU,
-  Figures, program, data, dataDir, say, scratch, run, node, freePort, sluice, sluiceOn, limits, nodeServer, makeData, installPeers, currentViews, head, machine, rounds
+  Figures, program, data, dataDir, say, scratch, run, node, freePort, sluice, sluiceOn, limits, postsOn, nodeServer, makeData, installPeers, currentViews, head, machine, rounds
 }
