@@ -131,7 +131,7 @@ $(B)/tests/bench_%: $(B)/obj/tests/bench/%.o $(BENCH_SHARED) $(SERVER_OBJ) $(LIB
 	$(QUIET)$(CC) $(SLUICE_LDFLAGS) $^ $(LDLIBS_SLUICE) $(BENCH_LIBS) -o $@
 $(B)/tests/bench_scan: $(B)/obj/tests/bench/simdjson.o
 $(B)/tests/bench_scan: BENCH_LIBS = -lsimdjson -lstdc++
-$(B)/tests/bench_hot: BENCH_LIBS = -Wl,--wrap=mmap -Wl,--wrap=mdb_env_set_mapsize
+$(B)/tests/bench_hot: BENCH_LIBS = -Wl,--wrap=mmap -Wl,--wrap=mdb_env_set_mapsize -Wl,--wrap=getrandom
 $(B)/obj/tests/bench/simdjson.o: tests/bench/simdjson.cc
 	@mkdir -p $(@D)
 	$(QUIET)$(CXX) -std=c++17 -O2 -I. -fPIE -MMD -MP -c $< -o $@
