@@ -24,6 +24,7 @@ struct blob_dir;
 struct blob_jobs;
 struct blob_upload;
 struct gate;
+struct jobs;
 struct keys;
 struct node;
 struct plain;
@@ -43,12 +44,17 @@ struct server {
     struct plain *plain;            /* plain.h: what is known of records; may be NULL */
     struct blob_dir *blobs;         /* blob_dir.h; NULL = there is no folder. Of the base, as what follows */
     struct blob_jobs *blob_jobs;    /* blob_jobs.h; there is one if there is a folder */
-    _Atomic int64_t near_feeds;     /* in the sets of all filters by hops: near_params.h */
+    _Atomic int64_t near_feeds;     /* in the sets of all filters by hops (near_params.h) and in followed graphs */
     struct server
         *opened; /* as its owner sees it (owner.h): for clients that may see what is private; NULL without a secret */
     struct server *base;      /* of such a one: the server it is a sight of; else NULL */
     struct ahead_pool *ahead; /* ahead.h; http_start makes it, may be NULL */
     struct gate *gate;        /* gate.h: connections are counted here; made by listen_open, may be NULL */
+    /* Of the base; made by http_start and ws_start, NULL without them. */
+    struct jobs *jobs;            /* queries that take long */
+    struct jobs *lists;           /* where lists are opened for WebSocket clients */
+    void (*live_back)(void *ctx); /* such a list is back: tells the WebSocket thread. Any thread */
+    void *live_back_ctx;
 };
 
 /* What a request needs, and what a token may be good for, or-ed. PRIVATE: seeing what the owner's secret opens (whoever may that may
@@ -165,6 +171,9 @@ struct server *api_server_base(struct server *server);
 /* The scopes that a request needs for the route it leads to; API_SCOPE_READ where there is none. */
 unsigned api_target_needs(const struct server *server, enum api_method method, struct slice target);
 
+/* Does a GET of this target lead to a list? *ret_name: the operation, NULL = there is no such path. */
+bool api_target_lists(const struct server *server, struct slice target, const char **ret_name);
+
 /* The body of this request goes into a file while it comes (POST /blobs), and may be of any type. */
 bool api_uploads(const struct api_request *req);
 /* Makes req->upload; false = the problem is made. */
@@ -249,7 +258,9 @@ int api_reply_rows(struct api_request *req, struct api_reply *reply, struct rows
 /* ---- the handlers of routes.def ------------------------------------------------------------------------------- */
 
 #define ROUTE(method, pattern, handler, operation, needs) api_handler handler;
+#define LIST ROUTE
 #include "server/routes.def"
+#undef LIST
 #undef ROUTE
 
 #endif

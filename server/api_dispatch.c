@@ -17,13 +17,24 @@ const struct api_route api_routes[] = {
 #define PUBLISH API_SCOPE_PUBLISH
 #define BOTH API_SCOPES_BOTH
 #define ROUTE(method, pattern, handler, operation, needs) { API_##method, pattern, handler, operation, needs },
+#define LIST ROUTE
 #include "server/routes.def"
+#undef LIST
 #undef ROUTE
 #undef BOTH
 #undef APPEND
 #undef READ
 #undef OPEN
     { 0 },
+};
+
+/* Handlers of lists. */
+static api_handler *const list_handlers[] = {
+#define ROUTE(method, pattern, handler, operation, needs)
+#define LIST(method, pattern, handler, operation, needs) handler,
+#include "server/routes.def"
+#undef LIST
+#undef ROUTE
 };
 
 /* ---- decoding ---- */
@@ -229,6 +240,16 @@ static const struct api_route *route_find(const struct server *server, enum api_
     for (const struct api_route *route = routes_of(server); route->pattern != NULL; route++)
         if (route->method == method && path_match(route->pattern, path, match)) return route;
     return NULL;
+}
+
+bool api_target_lists(const struct server *server, struct slice target, const char **ret_name)
+{
+    struct match match;
+    const struct api_route *route = route_find(server, API_GET, target_path(target), &match);
+    *ret_name = route != NULL ? route->operation : NULL;
+    for (size_t i = 0; route != NULL && i < sizeof list_handlers / sizeof *list_handlers; i++)
+        if (route->handler == list_handlers[i]) return true;
+    return false;
 }
 
 /* No path fits the patterns of two routes of a method, so those that need what most of them need no look. */

@@ -14,8 +14,9 @@ static bool feeds_read(const struct api_request *req, struct api_reply *reply, i
     if (api_query(req, "skip") != NULL || api_query(req, "lte") != NULL)
         return api_problem(reply, "bad-parameter", NULL, "skip and lte: go with name only; gt goes on behind a feed"),
                false;
-    if (!api_query_bool(req, reply, "reverse", &params->reverse) || !api_query_ref(req, reply, "gt", "@", &above) ||
-        !api_query_ref(req, reply, "lt", "@", &below) || !page_limit_read(req, reply, format, &params->limit))
+    if (!follow_read(req, reply, format, &params->follow) || !api_query_bool(req, reply, "reverse", &params->reverse) ||
+        !api_query_ref(req, reply, "gt", "@", &above) || !api_query_ref(req, reply, "lt", "@", &below) ||
+        !page_limit_read(req, reply, format, &params->limit))
         return false;
     params->from = params->reverse ? below : above;
     params->to = params->reverse ? above : below;
@@ -24,7 +25,7 @@ static bool feeds_read(const struct api_request *req, struct api_reply *reply, i
 
 static int feeds_by_name(struct api_request *req, struct api_reply *reply, const struct slice *name)
 {
-    static const char *const names[] = { "name", "lte", "skip", "limit", API_FRESH_PARAMS, NULL };
+    static const char *const names[] = { "name", "lte", "skip", "limit", FOLLOW_PARAMS, API_FRESH_PARAMS, NULL };
     struct names_params params = { .name = *name, .upto = SEQ_MAX };
     struct folded_name folded;
     struct rows *rows;
@@ -32,12 +33,13 @@ static int feeds_by_name(struct api_request *req, struct api_reply *reply, const
     if (format < 0 || !api_query_only(req, reply, names) ||
         !api_query_int(req, reply, "skip", 0, NAMES_FOUND_MAX, &params.skip) ||
         !api_query_int(req, reply, "lte", SEQ_EMPTY, SEQ_MAX, &params.upto) ||
-        !page_limit_read(req, reply, format, &params.limit))
+        !page_limit_read(req, reply, format, &params.limit) || !follow_read(req, reply, format, &params.follow))
         return API_DONE;
     name_fold(*name, false, &folded);
     if (folded.len == 0) return api_problem(reply, "bad-parameter", NULL, "name: a letter is wanted");
     if (!api_fresh_now(req, reply, NAMES_VIEWS, &answer)) return answer;
-    if (api_not_modified(req, reply, views_since(req->server->flume, NAMES_VIEWS))) return API_DONE;
+    if (!params.follow.live && api_not_modified(req, reply, views_since(req->server->flume, NAMES_VIEWS)))
+        return API_DONE;
     int err = rows_names_open(req->server, &params, &rows);
     return err == OK ? api_reply_rows(req, reply, rows) : filter_params_problem(reply, err);
 }
@@ -46,15 +48,15 @@ int api_feeds_list(struct api_request *req, struct api_reply *reply)
 {
     const struct slice *name = api_query(req, "name");
     if (name != NULL) return feeds_by_name(req, reply, name);
-    static const char *const names[] = {
-        "name", "gt", "lt", "lte", "reverse", "limit", "skip", API_FRESH_PARAMS, NULL
-    };
+    static const char *const names[] = { "name",           "gt", "lt", "lte", "reverse", "limit", "skip", FOLLOW_PARAMS,
+                                         API_FRESH_PARAMS, NULL };
     struct feeds_params params = { .reverse = false };
     struct rows *rows;
     int answer, format = api_format_of(req, reply);
     if (format < 0 || !api_query_only(req, reply, names) || !feeds_read(req, reply, format, &params)) return API_DONE;
     if (!api_fresh_now(req, reply, VIEW_MASK(feeds), &answer)) return answer;
-    if (api_not_modified(req, reply, views_since(req->server->flume, VIEW_MASK(feeds)))) return API_DONE;
+    if (!params.follow.live && api_not_modified(req, reply, views_since(req->server->flume, VIEW_MASK(feeds))))
+        return API_DONE;
     int err = rows_feeds_open(req->server, &params, &rows);
     return err == OK ? api_reply_rows(req, reply, rows) : api_problem_err(reply, err);
 }
@@ -70,20 +72,39 @@ static void feed_include_ends(struct filter_params *range)
     if (range->range.min < 0) range->range.min = 0;
 }
 
-/* Last-Event-ID is the seq of the last record that the client has: go on behind that record's place in the feed. */
-static int feed_resume(const struct flume_read *read, int64_t seq, struct feed_params *params)
+/* The newest record of the feed in the log up to `seq`: 1 and its place, 0 = there is none, <0 error. */
+static int feed_newest(const struct flume_read *read, const struct ref *author, int64_t seq,
+                       struct feed_entry *ret_entry)
 {
+    struct log_range range = { .min = 0, .max = seq, .reverse = true };
+    char text[REF_TEXT_MAX];
+    struct filter filter = { 0 };
+    struct query query;
     struct log_record record;
     struct message message;
-    struct feed_entry entry;
-    message_init(&message);
-    int err = log_get(read->log, seq, &record);
-    if (err == OK) err = message_scan(&message, record.value.data, record.value.len);
-    bool ours = err == OK && message.has_sequence && ref_equal(&message.author_ref, &params->author);
-    int64_t sequence = message.sequence;
-    message_free(&message);
+    int err = filter_set(&filter, "author", text, ref_print(author, text));
+    if (err == OK) err = query_open(read->flume, &filter, &range, &query);
     if (err != OK) return err;
-    if (!ours) return err_set(ERR_ARG, "Last-Event-ID: the record at seq %lld is not one of that feed", (long long)seq);
+    query_patience(&query, read);
+    message_init(&message);
+    int got = query_next(&query, read->flume, &ret_entry->seq, 1);
+    if (got == 1) got = log_get(read->log, ret_entry->seq, &record) == OK;
+    if (got == 1) {
+        err = message_scan(&message, record.value.data, record.value.len);
+        ret_entry->sequence = message.sequence;
+        got = err != OK ? err : message.has_sequence;
+    }
+    message_free(&message);
+    return got;
+}
+
+/* The client has what the log held of the feed up to a seq, most often that of the last record it was given: go on behind it. */
+static int feed_resume(const struct flume_read *read, int64_t seen, struct feed_params *params)
+{
+    struct feed_entry entry, newest;
+    int found = feed_newest(read, &params->author, seen, &newest);
+    if (found != 1) return found;
+    const int64_t sequence = newest.sequence, seq = newest.seq;
     params->range.range.min = sequence;
     for (params->skip = 0;; params->skip++) {
         int got = feeds_range(read, &params->author, sequence, (size_t)params->skip, false, &entry, 1);

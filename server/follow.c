@@ -1,6 +1,9 @@
 #include "server/follow.h"
 
+#include "server/patience.h"
 #include "store/err.h"
+
+#define RECORDS_PER_LOOK 64 /* between two looks at the clock */
 
 bool follow_read(const struct api_request *req, struct api_reply *reply, int format, struct follow_params *ret_params)
 {
@@ -36,10 +39,22 @@ void follow_close(struct follow *follow)
     seq_source_close(&follow->source);
 }
 
+void follow_begin(struct follow *follow, const struct rows *rows)
+{
+    follow->until_ms = flume_now_ms() + patience_of_query(rows->server);
+    follow->looked = 0;
+}
+
+static bool follow_late(struct follow *follow)
+{
+    return ++follow->looked % RECORDS_PER_LOOK == 0 && flume_now_ms() >= follow->until_ms;
+}
+
 int follow_next(struct follow *follow, struct rows *rows, struct message *message, struct log_record *ret_record)
 {
     for (;;) {
         int64_t seq;
+        if (follow_late(follow)) return err_set(ERR_SLOW, "no row was found in time among what is new");
         int got = seq_source_peek(&follow->source, rows->server->flume, &seq);
         if (got != 1 || seq > views_since(rows->server->flume, rows->views)) return got == 1 ? 0 : got;
         seq_source_take(&follow->source);
@@ -47,6 +62,7 @@ int follow_next(struct follow *follow, struct rows *rows, struct message *messag
         if (got == OK) got = message_scan(message, ret_record->value.data, ret_record->value.len);
         if (got == ERR_DELETED) continue;
         rows->cursor = seq;
+        rows->fresh = seq > rows->since;
         return got == OK ? 1 : got;
     }
 }

@@ -20,12 +20,17 @@ bool follow_read(const struct api_request *req, struct api_reply *reply, int for
 struct follow {
     struct seq_source source; /* messages that can change a row */
     bool listed;              /* what was there was given */
+    int64_t until_ms;         /* of one look for a row, which may go through many messages that change none */
+    unsigned looked;
 };
 
 /* For rows whose since is known: the records that pass `filter` are looked at. Sets rows->live. */
 int follow_open(struct rows *rows, const struct follow_params *params, const struct filter *filter,
                 struct follow *ret_follow);
 void follow_close(struct follow *follow); /* zeroed is fine */
+
+/* Begins a look for the next row: follow_next gives up, with ERR_SLOW, when it takes longer than a query may; the next look goes on from there. */
+void follow_begin(struct follow *follow, const struct rows *rows);
 
 /* The next record that may change a row, once all views of the rows know it; scanned into `message`. rows->cursor becomes its seq. 1, 0 = none now, <0 error. */
 int follow_next(struct follow *follow, struct rows *rows, struct message *message, struct log_record *ret_record);

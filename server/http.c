@@ -140,6 +140,7 @@ static void http_free(struct http *http)
     jobs_stop(http->jobs);
     ahead_pool_stop(http->server->ahead);
     http->server->ahead = NULL;
+    http->server->jobs = NULL;
     exchange_free_spare(http);
     ready_free_all(http);
     (void)pthread_cond_destroy(&http->changed);
@@ -176,6 +177,7 @@ int http_start(struct server *server, struct http **ret_http)
         http_free(http);
         return err_set(ERR_NOMEM, "no thread can be started");
     }
+    server->jobs = http->jobs;
     *ret_http = http;
     return OK;
 }

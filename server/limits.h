@@ -10,8 +10,9 @@
 #define LIMIT_ABOUT_IDS 50 /* of one GET /about */
 #define LIMIT_PAGE_BYTES ((size_t)4 << 20)       /* of a JSON page: then `next` goes on */
 #define LIMIT_APPENDS_WAITING ((size_t)64 << 20) /* bytes of messages in the queue of the indexer */
-#define LIMIT_NEAR_FEEDS ((int64_t)1 << 22)      /* in the filters by hops of all clients; 33 bytes each */
-#define LIMIT_OPERATIONS 64                      /* of a WebSocket client, whose answers it has not read */
-#define LIMIT_FRAMES_AHEAD ((size_t)128 << 10)   /* bytes of frames made for a client at once */
+#define LIMIT_NEAR_FEEDS \
+    ((int64_t)1 << 22)      /* in the filters by hops and the followed graphs of all clients; 33 and 40 bytes each */
+#define LIMIT_OPERATIONS 64 /* of a WebSocket client, whose answers it has not read */
+#define LIMIT_FRAMES_AHEAD ((size_t)128 << 10) /* bytes of frames made for a client at once */
 
 #endif

@@ -140,11 +140,32 @@ static int live_add(struct live *live, struct live_sub *sub)
     return OK;
 }
 
+/* What is subscribed to: a list, or messages. */
+struct live_wanted {
+    struct slice list; /* data NULL = messages */
+    int64_t since;
+    struct filter_params params;
+};
+
+static void wanted_init(struct live_wanted *wanted)
+{
+    wanted->list = (struct slice){ NULL, 0 };
+    wanted->since = SEQ_EMPTY;
+    filter_params_init(&wanted->params);
+}
+
+static int wanted_open(struct live *live, struct live_wanted *wanted, struct live_sub **ret_sub)
+{
+    if (wanted->list.data != NULL)
+        return live_sub_new_list(live->server, wanted->list, wanted->since, live->public_only, ret_sub);
+    return live_sub_new(live->server, &wanted->params, live->public_only, ret_sub);
+}
+
 /* `id` NULL: the subscription of the URL. */
-static int live_subscribe(struct live *live, const char *id, struct filter_params *params)
+static int live_subscribe(struct live *live, const char *id, struct live_wanted *wanted)
 {
     struct live_sub *sub = NULL;
-    int err = live_sub_new(live->server, params, live->public_only, &sub);
+    int err = wanted_open(live, wanted, &sub);
     if (err != OK) return err;
     if (id != NULL) {
         sub->named = true;
@@ -167,16 +188,41 @@ static const struct api_route live_routes[] = {
     { 0 },
 };
 
-/* *ret_subscribe: subscribe=false was not said. */
-static int live_read_query(const struct api_request *req, struct filter_params *params, bool *ret_subscribe)
+static int wanted_list_alone(void)
 {
+    return err_set(ERR_ARG, "list: nothing stands beside it but since: parameters are part of its target");
+}
+
+static int wanted_since_alone(void)
+{
+    return err_set(ERR_ARG, "since: goes with list only; gt goes on behind a record");
+}
+
+/* list=TARGET, with since=SEQ or without: 1, 0 = it is another query, <0 error. */
+static int live_read_list(const struct api_request *req, struct live_wanted *wanted)
+{
+    const struct slice *list = api_query(req, "list"), *since = api_query(req, "since");
+    if (list == NULL) return since != NULL ? wanted_since_alone() : 0;
+    if (req->query_count > 1U + (since != NULL)) return wanted_list_alone();
+    wanted->list = *list;
+    if (since == NULL || text_int(*since, -1, SEQ_MAX, &wanted->since)) return 1;
+    return err_set(ERR_ARG, "since: not a seq: it is a whole number from -1 to 2^53-1");
+}
+
+/* *ret_subscribe: subscribe=false was not said. */
+static int live_read_query(const struct api_request *req, struct live_wanted *wanted, bool *ret_subscribe)
+{
+    struct filter_params *params = &wanted->params;
     *ret_subscribe = true;
+    int listed = live_read_list(req, wanted);
+    if (listed < 0) return listed;
     for (size_t i = 0; i < req->query_count; i++) {
         const struct api_param *param = &req->query[i];
         for (size_t k = 0; k < i; k++)
             if (param->name.len == req->query[k].name.len &&
                 memcmp(param->name.data, req->query[k].name.data, param->name.len) == 0)
                 return err_set(ERR_ARG, "%.*s: given twice", (int)param->name.len, param->name.data);
+        if (listed && (text_is(param->name, "list") || text_is(param->name, "since"))) continue;
         if (!text_is(param->name, "subscribe")) {
             int err = filter_params_set(params, param->name, param->value);
             if (err != OK) return err;
@@ -195,18 +241,18 @@ static int live_open_target(struct live *live, struct slice target)
     struct server only = { .config = live->server->config, .flume = live->server->flume, .routes = live_routes };
     struct api_request req = { .server = &only, .method = API_GET, .target = target };
     struct api_reply reply;
-    struct filter_params params;
+    struct live_wanted wanted;
     bool subscribe;
     api_reply_init(&reply);
-    filter_params_init(&params);
+    wanted_init(&wanted);
     (void)api_dispatch(&req, &reply);
     int err = OK;
     if (reply.status != 200) {
         err = live_answer_problem(live, NULL, &reply);
         if (err == OK) err = err_set(ERR_ARG, "the handshake's target cannot be understood");
     } else {
-        err = live_read_query(&req, &params, &subscribe);
-        if (err == OK && subscribe) err = live_subscribe(live, NULL, &params);
+        err = live_read_query(&req, &wanted, &subscribe);
+        if (err == OK && subscribe) err = live_subscribe(live, NULL, &wanted);
         if (err != OK && err != ERR_NOMEM) (void)live_answer_err(live, NULL, err);
     }
     api_reply_free(&reply);
@@ -265,7 +311,6 @@ static int op_params(json_t *op, struct filter_params *params)
 {
     const char *name;
     json_t *value;
-    filter_params_init(params);
     json_object_foreach(op, name, value)
     {
         char number[32];
@@ -278,9 +323,31 @@ static int op_params(json_t *op, struct filter_params *params)
     return OK;
 }
 
+/* "list" and "since" beside "op" and "id": 1, 0 = it is not about a list, <0 error. */
+static int op_list(json_t *op, struct live_wanted *wanted)
+{
+    const json_t *list = json_object_get(op, "list"), *since = json_object_get(op, "since");
+    if (list == NULL) return since != NULL ? wanted_since_alone() : 0;
+    if (!json_is_string(list)) return err_set(ERR_ARG, "list: a target like \"/threads?limit=20\" is wanted");
+    if (json_object_size(op) > 3U + (since != NULL)) return wanted_list_alone();
+    wanted->list = (struct slice){ json_string_value(list), json_string_length(list) };
+    if (since == NULL) return 1;
+    if (!json_is_integer(since) || json_integer_value(since) < -1 || json_integer_value(since) > SEQ_MAX)
+        return err_set(ERR_ARG, "since: not a seq: it is a whole number from -1 to 2^53-1");
+    wanted->since = json_integer_value(since);
+    return 1;
+}
+
+static int op_wanted(json_t *op, struct live_wanted *wanted)
+{
+    wanted_init(wanted);
+    int listed = op_list(op, wanted);
+    return listed == 0 ? op_params(op, &wanted->params) : listed == 1 ? OK : listed;
+}
+
 static int op_sub(struct live *live, const char *id, json_t *op)
 {
-    struct filter_params params;
+    struct live_wanted wanted;
     if (live_find(live, id) != NULL)
         return live_answer_err(live, id, err_set(ERR_ARG, "id: there is a subscription of that id; unsub it first"));
     if (live->sub_count >= (size_t)live->server->config->subscriptions_max) {
@@ -292,8 +359,8 @@ static int op_sub(struct live *live, const char *id, json_t *op)
         api_reply_free(&reply);
         return err;
     }
-    int err = op_params(op, &params);
-    if (err == OK) err = live_subscribe(live, id, &params);
+    int err = op_wanted(op, &wanted);
+    if (err == OK) err = live_subscribe(live, id, &wanted);
     return err == OK || err == ERR_NOMEM ? err : live_answer_err(live, id, err);
 }
 

@@ -10,19 +10,20 @@
 struct live;
 
 /* `target` is the handshake's request target ("/live?type=post&gt=12"): unless it says subscribe=false, its parameters are the first subscription, the one
- * without an id. *ret_live is set after every error but ERR_NOMEM: live_next then gives the problem frame, and after it the client is to be closed
+ * without an id (or `list` is, and stands alone). *ret_live is set after every error but ERR_NOMEM: live_next then gives the problem frame, and after it the client is to be closed
  * with 1008. The target is not kept. */
 int live_open(struct server *server, struct slice target, bool public_only, struct live **ret_live);
 void live_free(struct live *live); /* NULL is fine */
 
-/* A whole text message from the client: {"op":"sub","id":"a", FILTERS AND CURSOR AS IN /log}, {"op":"unsub","id":"a"}. Answers, also to mistakes, are frames that live_next gives.
+/* A whole text message from the client: {"op":"sub","id":"a", FILTERS AND CURSOR AS IN /log}, {"op":"sub","id":"a","list":TARGET,"since":SEQ}, {"op":"unsub","id":"a"}. Answers, also to mistakes, are frames that live_next gives.
  * <0 = the client must be closed (ERR_LIMIT: too many unanswered operations). */
 int live_text(struct live *live, const char *text, size_t len);
 
 /* The head or a view moved. true = live_next may have something, false = all subscriptions know what there is. */
 bool live_wake(struct live *live);
 
-/* 1 = one frame appended to `out`; 0 = nothing now; LIVE_LATER; <0 error. Subscriptions take turns. Frames: RECORD for the subscription without an id,
+/* Rows of a list come as {"id":"a","seq":N,"row":ROW}, where "seq" is a place to go on from.
+ * 1 = one frame appended to `out`; 0 = nothing now; LIVE_LATER; <0 error. Subscriptions take turns. Frames: RECORD for the subscription without an id,
  * {"id":"a",RECORD…} for the others; {"sync":true,"since":N} (with "id") once, between old and live; {"id":"a","closed":true}; {"id":"a","error":PROBLEM}.
  * A subscription ends with "closed", or with an "error" of its own. */
 int live_next(struct live *live, struct buf *out);

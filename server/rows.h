@@ -24,6 +24,7 @@ struct rows {
     int64_t limit;      /* rows still to be given; -1 = no limit */
     bool live;          /* more may come after the last one */
     bool ended;
+    bool fresh;     /* the last row comes of a record above `since` */
     bool watched;   /* rows_watch */
     bool uri_ids;   /* rows_next gives ssb: URIs in place of ids (ids.h) */
     uint32_t views; /* that the rows are made from */

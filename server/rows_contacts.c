@@ -133,8 +133,8 @@ static bool contacts_other(const struct rows_contacts *self, struct ref *ret_oth
     return received && (either || list_receives(self->params.list));
 }
 
-/* As the views know it now: 1 = it is in the list, 0, <0 error. */
-static int contacts_now(struct rows_contacts *self, const struct ref *other)
+/* As the views know it now: 1 = it is in the list, with the message that decides, 0, <0 error. */
+static int contacts_now(struct rows_contacts *self, const struct ref *other, int64_t *ret_seq)
 {
     struct flume_read read;
     struct contact contact;
@@ -146,6 +146,7 @@ static int contacts_now(struct rows_contacts *self, const struct ref *other)
     contact.id = *other;
     if (got == 1) got = contacts_wanted(self, &read, &contact);
     flume_read_end(&read);
+    if (got == 1) *ret_seq = contact.seq;
     return got;
 }
 
@@ -154,11 +155,13 @@ static int contacts_new(struct rows_contacts *self, struct buf *out)
     struct log_record record;
     struct ref other;
     int got;
+    follow_begin(&self->follow, &self->rows);
     while ((got = follow_next(&self->follow, &self->rows, &self->message, &record)) == 1) {
         if (!contacts_other(self, &other)) continue;
-        got = contacts_now(self, &other);
+        int64_t seq = record.seq;
+        got = contacts_now(self, &other, &seq);
         if (got < 0) return got;
-        int err = rows_put_person(self->log, &other, record.seq, got == 0, &self->scratch, out);
+        int err = rows_put_person(self->log, &other, seq, got == 0, &self->scratch, out);
         return err == OK ? 1 : err;
     }
     return got;

@@ -109,6 +109,7 @@ static int feed_row(struct rows *rows, struct buf *out)
         feed_take(self, &entry);
         if (printed == 0) continue;
         rows->cursor = entry.seq;
+        rows->fresh = entry.seq > rows->since;
         if (!rows->live) rows->ended = self->dry && self->next == self->count;
         return 1;
     }

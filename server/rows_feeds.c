@@ -11,6 +11,8 @@
 struct rows_feeds {
     struct rows rows;
     struct feeds_params params; /* `from` moves on */
+    struct ref begin;           /* where it was */
+    struct follow follow;
     struct message message;
     struct feed_latest batch[FEEDS_BATCH];
     size_t count, next, batch_max;
@@ -39,6 +41,13 @@ static bool feeds_past(const struct rows_feeds *self, const struct ref *author)
     if (self->params.to.kind == REF_NONE) return false;
     int order = feeds_compare(author, &self->params.to);
     return self->params.reverse ? order <= 0 : order >= 0;
+}
+
+static bool feeds_before(const struct rows_feeds *self, const struct ref *author)
+{
+    if (self->begin.kind == REF_NONE) return false;
+    int order = feeds_compare(author, &self->begin);
+    return self->params.reverse ? order >= 0 : order <= 0;
 }
 
 static int feeds_fetch(struct rows_feeds *self)
@@ -78,21 +87,51 @@ static int feeds_print(struct rows_feeds *self, const struct feed_latest *latest
     return out->err;
 }
 
+/* Is the record the newest message of a feed that was asked for? 1, 0, <0 error. */
+static int feeds_changed(struct rows_feeds *self, int64_t seq, struct feed_latest *ret_latest)
+{
+    const struct ref *author = &self->message.author_ref;
+    struct flume_read read;
+    if (author->kind == REF_NONE || feeds_before(self, author) || feeds_past(self, author)) return 0;
+    int err = flume_read_begin(self->rows.server->flume, &read);
+    if (err != OK) return err;
+    err = feeds_latest(&read, author, ret_latest);
+    flume_read_end(&read);
+    return err == OK ? ret_latest->seq == seq : err == ERR_NOTFOUND ? 0 : err;
+}
+
+static int feeds_new(struct rows_feeds *self, struct buf *out)
+{
+    struct feed_latest latest;
+    struct log_record record;
+    int got;
+    follow_begin(&self->follow, &self->rows);
+    while ((got = follow_next(&self->follow, &self->rows, &self->message, &record)) == 1) {
+        got = feeds_changed(self, record.seq, &latest);
+        if (got == 0) continue;
+        int err = got == 1 ? feeds_print(self, &latest, out) : got;
+        return err == OK ? 1 : err;
+    }
+    return got;
+}
+
 static int feeds_row(struct rows *rows, struct buf *out)
 {
     struct rows_feeds *self = (struct rows_feeds *)rows;
+    if (self->follow.listed) return feeds_new(self, out);
     int err = self->next < self->count || self->dry ? OK : feeds_fetch(self);
     if (err != OK) return err;
     if (self->next == self->count) {
-        rows->ended = true;
-        return 0;
+        self->follow.listed = rows->live;
+        rows->ended = !rows->live;
+        return rows->live ? feeds_new(self, out) : 0;
     }
     const struct feed_latest *latest = &self->batch[self->next];
     err = feeds_print(self, latest, out);
     if (err != OK) return err;
     self->params.from = latest->author;
     self->next++;
-    rows->ended = self->dry && self->next == self->count;
+    rows->ended = !rows->live && self->dry && self->next == self->count;
     return 1;
 }
 
@@ -114,6 +153,7 @@ static int feeds_next_page(struct rows *rows, struct buf *out)
 
 static void feeds_free(struct rows *rows)
 {
+    follow_close(&((struct rows_feeds *)rows)->follow);
     message_free(&((struct rows_feeds *)rows)->message);
     free(rows);
 }
@@ -126,6 +166,7 @@ int rows_feeds_open(struct server *server, const struct feeds_params *params, st
     if (self == NULL) return err_set(ERR_NOMEM, "no memory to list the feeds");
     message_init(&self->message);
     self->params = *params;
+    self->begin = params->from;
     self->batch_max = params->limit >= 0 && params->limit < FEEDS_BATCH ? (size_t)params->limit + 1 : FEEDS_BATCH;
     self->rows = (struct rows){
         .ops = &feeds_ops,
@@ -136,6 +177,11 @@ int rows_feeds_open(struct server *server, const struct feeds_params *params, st
         .since = flume_since(server->flume, VIEW_MASK(feeds)),
         .cursor = SEQ_EMPTY,
     };
-    *ret_rows = &self->rows;
-    return OK;
+    const struct filter everything = { .count = 0 };
+    int err = follow_open(&self->rows, &params->follow, &everything, &self->follow);
+    if (err != OK)
+        feeds_free(&self->rows);
+    else
+        *ret_rows = &self->rows;
+    return err;
 }

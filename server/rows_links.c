@@ -111,6 +111,7 @@ static int links_row(struct rows *rows, struct buf *out)
     if (got <= 0) return got;
     int err = links_print(self, links_index(self, self->at), out);
     if (err != OK) return err;
+    rows->fresh = self->seq > rows->since;
     self->at++;
     self->given++;
     if (links_seek(self)) return 1;

@@ -103,6 +103,7 @@ static int rows_log_next(struct rows *rows, struct buf *out)
         if (err == OK) err = record_show(rows->server, self->source.log, &record, out);
         if (err != OK) return err;
         rows->cursor = seq;
+        rows->fresh = seq > rows->since;
         if (!rows->live) rows->ended = seq_source_ended(&self->source);
         return 1;
     }

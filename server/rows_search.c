@@ -107,6 +107,7 @@ static int walked_next(struct rows *rows, struct buf *out)
         if (err == OK) err = row_print(self, self->source.log, &record, NULL, out);
         if (err != OK) return err;
         rows->cursor = seq;
+        rows->fresh = seq > rows->since;
         return 1;
     }
 }

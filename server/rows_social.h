@@ -19,11 +19,13 @@ struct contacts_params {
 };
 int rows_contacts_open(struct server *server, const struct contacts_params *params, struct rows **ret_rows);
 
-/* GET /graph: feeds within `hops` of `from`, without the first `skip`. */
+/* GET /graph: feeds within `hops` of `from`, without the first `skip`. Followed: those whose distance changes, also who is not within them any more. It
+ * always begins with the list, because what was there before is not known: its rows have no cursor. */
 struct graph_params {
     struct ref from;
     int hops;
     int64_t skip, limit;
+    struct follow_params follow;
 };
 int rows_graph_open(struct server *server, const struct graph_params *params, struct rows **ret_rows);
 

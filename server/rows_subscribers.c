@@ -24,6 +24,7 @@ static int subscribers_new(struct rows_subscribers *self, struct buf *out)
     const struct slice channel = { self->channel.data, self->channel.len };
     struct log_record record;
     int got;
+    follow_begin(&self->follow, &self->rows);
     while ((got = follow_next(&self->follow, &self->rows, &self->message, &record)) == 1) {
         int subscribes = channel_subscribes(channel, &self->message);
         if (subscribes < 0 || self->message.author_ref.kind == REF_NONE) continue;

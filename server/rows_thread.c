@@ -13,6 +13,7 @@ struct rows_thread {
 static int thread_new(struct rows_thread *self, struct buf *out)
 {
     struct log_record record;
+    follow_begin(&self->follow, &self->rows);
     int got = follow_next(&self->follow, &self->rows, &self->message, &record);
     if (got != 1) return got;
     int err = record_show(self->rows.server, self->facts.log, &record, out);

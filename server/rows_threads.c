@@ -62,6 +62,7 @@ static int threads_new(struct rows_threads *self, struct buf *out)
     struct flume_read read;
     struct thread_row row;
     int got;
+    follow_begin(&self->follow, &self->rows);
     while ((got = follow_next(&self->follow, &self->rows, &self->message, &record)) == 1) {
         /* a snapshot that knows the message */
         got = api_read_begin(self->rows.server, &read);

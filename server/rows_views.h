@@ -2,8 +2,10 @@
 #ifndef SERVER_ROWS_VIEWS_H
 #define SERVER_ROWS_VIEWS_H
 
-#include "server/filter_params.h"
+#include "server/follow.h"
 #include "views/view_links.h"
+
+/* Lists that are followed (follow.h) go on with the rows of what new messages are by, of or in. */
 
 /* GET /feeds: authors in the order of their key bytes. */
 struct feeds_params {
@@ -11,6 +13,7 @@ struct feeds_params {
         to; /* both left out; kind REF_NONE = none. `from` is where reading begins, whatever the direction */
     bool reverse;
     int64_t limit;
+    struct follow_params follow;
 };
 int rows_feeds_open(struct server *server, const struct feeds_params *params, struct rows **ret_rows);
 
@@ -20,6 +23,7 @@ struct names_params {
     struct slice name;
     int64_t upto; /* who wrote what is told up to here; SEQ_MAX = up to now */
     int64_t skip, limit;
+    struct follow_params follow;
 };
 int rows_names_open(struct server *server, const struct names_params *params, struct rows **ret_rows);
 
@@ -41,11 +45,16 @@ struct links_params {
 };
 int rows_links_open(struct server *server, const struct links_params *params, struct rows **ret_rows);
 
-/* GET /types: after `after` (NULL data = from the start) in byte order. */
-int rows_types_open(struct server *server, struct slice after, int64_t limit, struct rows **ret_rows);
+/* GET /types: in byte order. */
+struct types_params {
+    struct slice after; /* data NULL = from the start */
+    int64_t limit;
+    struct follow_params follow;
+};
+int rows_types_open(struct server *server, const struct types_params *params, struct rows **ret_rows);
 
 /* GET /channels: as above. */
-int rows_channels_open(struct server *server, struct slice after, int64_t limit, struct rows **ret_rows);
+int rows_channels_open(struct server *server, const struct types_params *params, struct rows **ret_rows);
 
 /* "timestamp":T of the record as it got here, null if it has none. */
 void rows_put_received(struct buf *out, const struct message *message);

@@ -111,6 +111,7 @@ static int votes_new(struct rows_votes *self, struct vote *ret_vote)
 {
     struct log_record record;
     int got;
+    follow_begin(&self->follow, &self->rows);
     while ((got = follow_next(&self->follow, &self->rows, &self->message, &record)) == 1) {
         const struct said said = { .author = self->message.author_ref, .seq = record.seq };
         if (said.author.kind == REF_NONE || !vote_is_on(&self->message, &self->target)) continue;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "server/diag.h"
+#include "server/jobs.h"
 #include "server/ws_client.h"
 #include "server/ws_head.h"
 
@@ -25,7 +26,9 @@ struct ws {
     struct ws_clients clients;
     struct lws_context *context;
     pthread_t thread;
-    pthread_mutex_t lock; /* over `arrivals` */
+    struct jobs *lists;   /* where lists are opened for clients */
+    pthread_mutex_t lock; /* over `arrivals` and `shut` */
+    bool shut;            /* the library ends */
     struct ws_arrival *arrivals;
     struct ws_arrival *adopting; /* service thread: whose handshake is being read */
     bool refused;                /* service thread: and it was closed at once */
@@ -262,6 +265,15 @@ static struct lws_context *ws_context(struct ws *ws)
     return lws_create_context(&info);
 }
 
+/* A list is back from another thread: while there are clients, so that the library may be ending already. */
+static void ws_back(void *ctx)
+{
+    struct ws *ws = ctx;
+    (void)pthread_mutex_lock(&ws->lock);
+    if (!ws->shut) ws_wake(ws);
+    (void)pthread_mutex_unlock(&ws->lock);
+}
+
 int ws_start(struct server *server, struct ws **ret_ws)
 {
     struct ws *ws = calloc(1, sizeof *ws);
@@ -269,16 +281,19 @@ int ws_start(struct server *server, struct ws **ret_ws)
     ws->clients.server = server;
     buf_init(&ws->clients.turn.out, WS_FRAME_BYTES);
     (void)pthread_mutex_init(&ws->lock, NULL);
-    int err = OK;
-    ws->context = ws_context(ws);
-    if (ws->context == NULL)
-        err = err_set(ERR_IO, "the WebSocket library could not be started");
-    else if (pthread_create(&ws->thread, NULL, ws_thread, ws) != 0)
+    int err = jobs_start(1, INT64_MAX, &ws->lists);
+    if (err == OK) ws->context = ws_context(ws);
+    if (err == OK && ws->context == NULL) err = err_set(ERR_IO, "the WebSocket library could not be started");
+    if (err == OK && pthread_create(&ws->thread, NULL, ws_thread, ws) != 0)
         err = err_set(ERR_NOMEM, "the WebSocket thread could not be started");
     if (err == OK) {
+        server->lists = ws->lists;
+        server->live_back_ctx = ws;
+        server->live_back = ws_back;
         *ret_ws = ws;
         return OK;
     }
+    jobs_stop(ws->lists);
     if (ws->context != NULL) lws_context_destroy(ws->context);
     (void)pthread_mutex_destroy(&ws->lock);
     free(ws);
@@ -305,7 +320,12 @@ void ws_stop(struct ws *ws, int64_t timeout_ms)
         if (!over) (void)usleep(10000);
     }
     (void)pthread_join(ws->thread, NULL);
+    (void)pthread_mutex_lock(&ws->lock);
+    ws->shut = true;
+    (void)pthread_mutex_unlock(&ws->lock);
     lws_context_destroy(ws->context);
+    jobs_stop(ws->lists);
+    ws->clients.server->lists = NULL;
     for (struct ws_arrival *arrival = ws->arrivals, *next; arrival != NULL; arrival = next) {
         next = arrival->next;
         arrival_free(arrival);

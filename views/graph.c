@@ -164,3 +164,44 @@ void graph_free(struct graph *graph)
     free(graph->feeds);
     *graph = (struct graph){ NULL, 0 };
 }
+
+/* ---- one graph and another ------------------------------------------------------------------------------------------ */
+
+static int feed_compare_ids(const void *a, const void *b)
+{
+    return pair_compare(&((const struct graph_feed *)a)->id, &((const struct graph_feed *)b)->id);
+}
+
+void graph_sort(struct graph *graph)
+{
+    if (graph->count > 0) qsort(graph->feeds, graph->count, sizeof *graph->feeds, feed_compare_ids);
+}
+
+static const struct graph_feed *graph_find(const struct graph *graph, const struct ref *id)
+{
+    const struct graph_feed wanted = { *id, 0 };
+    if (graph->count == 0) return NULL;
+    return bsearch(&wanted, graph->feeds, graph->count, sizeof *graph->feeds, feed_compare_ids);
+}
+
+bool graph_settled(const struct graph *graph, int max, const struct ref *source, const struct contact *contact)
+{
+    const struct graph_feed *from = graph_find(graph, source), *to = graph_find(graph, &contact->id);
+    if (from == NULL || from->hops < 0 || from->hops >= max) return true;
+    return to != NULL && (abs(to->hops) <= from->hops || to->hops == hops_over(from->hops, contact->state));
+}
+
+int graph_compare(const struct graph *before, const struct graph *now, graph_change_fn *fn, void *ctx)
+{
+    size_t i = 0, k = 0;
+    int err = OK;
+    while (err == OK && (i < before->count || k < now->count)) {
+        const struct graph_feed *old = i < before->count ? &before->feeds[i] : NULL;
+        const struct graph_feed *new = k < now->count ? &now->feeds[k] : NULL;
+        int order = old == NULL ? 1 : new == NULL ? -1 : feed_compare_ids(old, new);
+        i += order <= 0;
+        k += order >= 0;
+        if (order != 0 || old->hops != new->hops) err = fn(ctx, order <= 0 ? old : NULL, order >= 0 ? new : NULL);
+    }
+    return err;
+}

@@ -26,6 +26,17 @@ struct graph {
 int graph_read(const struct flume_read *read, const struct ref *from, int max, struct graph *ret_graph);
 void graph_free(struct graph *graph); /* zeroed is fine */
 
+/* From now on by id (pair_compare). */
+void graph_sort(struct graph *graph);
+
+/* A feed has said something of another one, and `contact` is what it says now: can it have changed the distance of anybody? No, if the one is not gone
+ * through, or the other is nearer anyway, or as far as it would be. The graph is one within `max` hops, sorted by id. */
+bool graph_settled(const struct graph *graph, int max, const struct ref *source, const struct contact *contact);
+
+/* What differs between two that are sorted by id: OK to go on, or an error, by which it ends. `now` NULL = the feed is not there any more. */
+typedef int graph_change_fn(void *ctx, const struct graph_feed *before, const struct graph_feed *now);
+int graph_compare(const struct graph *before, const struct graph *now, graph_change_fn *fn, void *ctx);
+
 /* The same in parts, for who must not wait: after ERR_SLOW of graph_go the next call goes on, with a snapshot of its own. */
 struct graph_walk;
 int graph_open(const struct ref *from, int max, struct graph_walk **ret_walk);

@@ -321,6 +321,18 @@ int list_count(struct kv_txn *txn, kv_table table, bool payload, const struct te
     return err;
 }
 
+int list_newest(struct kv_txn *txn, kv_table table, const struct term *term, uint64_t *ret_last)
+{
+    struct list_iter iter;
+    struct list_entry entry;
+    int found = list_iter_open(txn, table, false, term, true, &iter);
+    if (found != OK) return found;
+    found = list_next(&iter, &entry);
+    list_iter_close(&iter);
+    if (found == 1) *ret_last = entry.at;
+    return found;
+}
+
 int list_count_upto(struct kv_txn *txn, kv_table table, bool payload, const struct term *term, uint64_t upto,
                     uint64_t *ret_count)
 {

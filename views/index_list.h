@@ -93,6 +93,9 @@ int list_each(struct kv_txn *txn, kv_table table, const struct slice *terms, siz
 int list_next_term(struct kv_txn *txn, kv_table table, bool payload, const struct term *after, struct term *ret_term,
                    uint64_t *ret_count, uint64_t *ret_last);
 
+/* The newest entry of a term without payload: 1 and its `at`, 0 = there is none. */
+int list_newest(struct kv_txn *txn, kv_table table, const struct term *term, uint64_t *ret_last);
+
 /* The terms that begin with the bytes of `prefix`, which is no whole term, in byte order: at most `max` of them. */
 int list_terms(struct kv_txn *txn, kv_table table, bool payload, const struct term *prefix, struct term *terms,
                size_t max, size_t *ret_count);

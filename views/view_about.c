@@ -2,6 +2,7 @@
 
 #include "store/err.h"
 #include "views/about_read.h"
+#include "views/view_about.h"
 #include "views/view_batch.h"
 #include "views/view_record.h"
 
@@ -53,23 +54,22 @@ static int about_offer(struct register_batch *batch, struct slice key, struct sl
     return err == OK ? register_batch_offer(batch, key, ABOUT_FIRST, order, seq) : err;
 }
 
-/* What a message says an about of: OK or ERR_REF. */
-static int about_target(const struct message *message, struct ref *ret_target)
+bool about_of(const struct message *message, struct ref *ret_target)
 {
     struct slice value;
     struct ref target;
-    if (message->is_private || message->author_ref.kind == REF_NONE) return ERR_REF;
-    if (!slice_equal(message->type, SLICE_LITERAL("about"))) return ERR_REF;
-    if (json_find(message->content, "about", &value) != 1 || record_ref(value, &target) != OK) return ERR_REF;
+    if (message->is_private || message->author_ref.kind == REF_NONE) return false;
+    if (!slice_equal(message->type, SLICE_LITERAL("about"))) return false;
+    if (json_find(message->content, "about", &value) != 1 || record_ref(value, &target) != OK) return false;
     *ret_target = target;
-    return OK;
+    return true;
 }
 
 static int about_gather(struct view_batch *batch, const struct view_record *record)
 {
     struct ref target;
     const struct message *message = record->message;
-    if (about_target(message, &target) != OK) return OK;
+    if (!about_of(message, &target)) return OK;
     int err = fields_read(batch, message->content);
     double order = message_rts(message);
     for (size_t i = 0; i < batch->names.count && err == OK; i++) {

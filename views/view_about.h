@@ -35,6 +35,9 @@ typedef int about_fn(void *ctx, const struct about_value *value);
 int about_get(const struct flume_read *read, const struct ref *target, enum about_rule rule, const struct ref *reader,
               about_fn *fn, void *ctx);
 
+/* What a message says something about, if it is one of type about: true and the target. */
+bool about_of(const struct message *message, struct ref *ret_target);
+
 /* Every assigner's newest truthy value of every field, fields in byte order, assigners by their first value. */
 int about_all(const struct flume_read *read, const struct ref *target, about_fn *fn, void *ctx);
 

@@ -72,51 +72,58 @@ static int channels_table(const struct flume_read *read, kv_table *ret_table)
     return OK;
 }
 
+/* A name is far shorter than what a term keeps of it, but may hold a byte that only a hash can stand for. */
+static int channel_put_name(const struct term *term, struct buf *name)
+{
+    struct slice text;
+    if (!term_text(term, &text))
+        text = (struct slice){ (const char *)term->bytes, strnlen((const char *)term->bytes, term->len) };
+    return buf_append(name, text.data, text.len);
+}
+
 int channels_next(const struct flume_read *read, const struct term *after, struct buf *name,
                   struct channel_count *ret_count)
 {
     kv_table table = 0;
     struct term term;
-    struct slice text;
     uint64_t count, last;
     int err = channels_table(read, &table);
     if (err != OK) return err;
     int found = list_next_term(read->txn, table, false, after, &term, &count, &last);
     if (found != 1) return found;
-    /* A name is far shorter than what a term keeps of it, but may hold a byte that only a hash can stand for. */
-    if (!term_text(&term, &text))
-        text = (struct slice){ (const char *)term.bytes, strnlen((const char *)term.bytes, term.len) };
-    err = buf_append(name, text.data, text.len);
+    err = channel_put_name(&term, name);
     if (err == OK) *ret_count = (struct channel_count){ count, (int64_t)last, term };
+    return err == OK ? 1 : err;
+}
+
+int channels_at(const struct flume_read *read, const struct term *term, int64_t seq, struct buf *name,
+                struct channel_count *ret_count)
+{
+    kv_table table = 0;
+    uint64_t count, last;
+    int err = channels_table(read, &table);
+    int found = err == OK ? list_newest(read->txn, table, term, &last) : err;
+    if (found != 1 || last != (uint64_t)seq) return found < 0 ? found : 0;
+    err = list_count(read->txn, table, false, term, &count);
+    if (err == OK) err = channel_put_name(term, name);
+    if (err == OK) *ret_count = (struct channel_count){ count, seq, *term };
     return err == OK ? 1 : err;
 }
 
 int channels_get(const struct flume_read *read, struct slice asked, struct buf *name, struct channel_count *ret_count)
 {
     struct term term;
-    struct list_iter *iter;
-    struct list_entry newest = { .at = 0 };
-    struct channel_count count = { .seq = SEQ_EMPTY };
+    uint64_t count, last;
     kv_table table = 0;
     bool negate;
     char text[CHANNEL_BYTES_MAX];
     int err = channel_parse(asked.data, asked.len, &term, &negate);
     if (err == OK) err = buf_append(name, text, channel_normalize(asked.data, asked.len, text));
     if (err == OK) err = channels_table(read, &table);
-    if (err == OK) err = list_count(read->txn, table, false, &term, &count.count);
-    if (err != OK) return err;
-    iter = malloc(sizeof *iter);
-    if (iter == NULL) return err_set(ERR_NOMEM, "no memory to look at a channel");
-    int found = list_iter_open(read->txn, table, false, &term, true, iter);
-    if (found == OK) {
-        found = list_next(iter, &newest);
-        list_iter_close(iter);
-    }
-    free(iter);
-    if (found != 1) return found;
-    count.seq = (int64_t)newest.at;
-    *ret_count = count;
-    return 1;
+    if (err == OK) err = list_count(read->txn, table, false, &term, &count);
+    int found = err == OK ? list_newest(read->txn, table, &term, &last) : err;
+    if (found == 1) *ret_count = (struct channel_count){ count, (int64_t)last, term };
+    return found;
 }
 
 /* 1 = subscribed, 0 = not any more, -1 = the message is about another channel. */

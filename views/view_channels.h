@@ -15,6 +15,10 @@ struct channel_count {
 int channels_next(const struct flume_read *read, const struct term *after, struct buf *name,
                   struct channel_count *ret_count);
 
+/* The same of the channel of that term, if its newest message is the one at `seq`: 1, 0 = it is not. */
+int channels_at(const struct flume_read *read, const struct term *term, int64_t seq, struct buf *name,
+                struct channel_count *ret_count);
+
 /* One channel, by its name as a query has it: 1, 0 = no message is in it, ERR_ARG = no channel can be called that. Its name made equal is appended. */
 int channels_get(const struct flume_read *read, struct slice asked, struct buf *name, struct channel_count *ret_count);
 

@@ -74,20 +74,40 @@ static int types_name(const struct flume_read *read, kv_table table, const struc
     return buf_append(name, term->bytes, end == NULL ? 0 : (size_t)(end - term->bytes));
 }
 
+static int types_put_name(const struct flume_read *read, kv_table table, const struct term *term, struct buf *name)
+{
+    struct slice text;
+    return term_text(term, &text) ? buf_append(name, text.data, text.len) : types_name(read, table, term, name);
+}
+
 int types_next(const struct flume_read *read, const struct term *after, struct buf *name, struct type_count *ret_count)
 {
     const struct view *view = flume_view(read->flume, VIEW_types);
     if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view types");
     kv_table table = view->fields[TYPES_TYPE];
     struct term term;
-    struct slice text;
     uint64_t count, last;
     int found = list_next_term(read->txn, table, false, after, &term, &count, &last);
     if (found != 1) return found;
-    int err = term_text(&term, &text) ? buf_append(name, text.data, text.len) : types_name(read, table, &term, name);
+    int err = types_put_name(read, table, &term, name);
     if (err != OK) return err;
     *ret_count = (struct type_count){ count, (int64_t)last, term };
     return 1;
+}
+
+int types_at(const struct flume_read *read, const struct term *term, int64_t seq, struct buf *name,
+             struct type_count *ret_count)
+{
+    const struct view *view = flume_view(read->flume, VIEW_types);
+    uint64_t count, last;
+    if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view types");
+    kv_table table = view->fields[TYPES_TYPE];
+    int found = list_newest(read->txn, table, term, &last);
+    if (found != 1 || last != (uint64_t)seq) return found < 0 ? found : 0;
+    int err = list_count(read->txn, table, false, term, &count);
+    if (err == OK) err = types_put_name(read, table, term, name);
+    if (err == OK) *ret_count = (struct type_count){ count, seq, *term };
+    return err == OK ? 1 : err;
 }
 
 /* ---- records that are not plain ------------------------------------------------------------------------------ */

@@ -14,6 +14,10 @@ struct type_count {
 /* Types in byte order: the first after that of the term `after` (NULL = from the start). 1 with the type's name appended to `name`, 0 = no more. */
 int types_next(const struct flume_read *read, const struct term *after, struct buf *name, struct type_count *ret_count);
 
+/* The same of the type of that term, if its newest message is the one at `seq`: 1, 0 = it is not. */
+int types_at(const struct flume_read *read, const struct term *term, int64_t seq, struct buf *name,
+             struct type_count *ret_count);
+
 /* Why a record is not plain (view_record.h). */
 enum types_oddity {
     ODD_BOX1, /* it would be, but content is encrypted for box1, which is said in front of it; at least ODD_BOX1_BYTES_MIN long */

@@ -82,7 +82,7 @@ function targets(log) {
 const streamed = ['/log', '/log?type=post', '/log?private=true', '/log?q=hush*', '/feeds', '/feeds?name=hush', '/types', '/threads', '/channels', '/links', '/search?q=hush*', '/channels/gardens/subscribers']
 
 // A new route is in these tests, or they fail.
-const routes = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n').map((line) => /^ROUTE\(GET, "([^"]+)"/.exec(line)?.[1])
+const routes = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n').map((line) => /^(?:ROUTE|LIST)\(GET, "([^"]+)"/.exec(line)?.[1])
   .filter((route) => route && !['/status', '/metrics'].includes(route)) // these count what is asked, too
 
 function hitsAllRoutes(all) {

@@ -44,7 +44,7 @@ for (const [route, item] of Object.entries(openapi.paths)) {
 
 function routes () {
   const text = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8')
-  return [...text.matchAll(/^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (OPEN|READ|APPEND|PRIVATE|PUBLISH|BOTH)\)/gm)]
+  return [...text.matchAll(/^(?:ROUTE|LIST)\((\w+), "([^"]+)", \w+, "(\w+)", (OPEN|READ|APPEND|PRIVATE|PUBLISH|BOTH)\)/gm)]
     .map(([, method, route, id, needs]) => ({ method, route, id, needs }))
 }
 
@@ -96,7 +96,7 @@ function checkHeaders (id, answer) {
 test('routes.def and openapi.yaml list the same operations', () => {
   const defined = routes()
   assert.ok(defined.length > 15)
-  const lines = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n').filter((line) => line.startsWith('ROUTE'))
+  const lines = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n').filter((line) => /^(ROUTE|LIST)\(/.test(line))
   assert.strictEqual(defined.length, lines.length, 'every line of routes.def is understood')
   const show = (list) => list.sort().join('\n')
   assert.strictEqual(show([...operations].map(([id, { method, path }]) => `${method} ${path} ${id}`)),
@@ -283,6 +283,36 @@ test('frames of /live fit asyncapi.yaml', async (t) => {
   await until(() => count('b error') === 1, () => `an error frame; got ${JSON.stringify(frames.at(-1))}`)
 })
 
+// Every operation whose answers can be followed is a list at /live, and its rows are those of its streams.
+test('rows of lists at /live fit asyncapi.yaml and the rows of openapi.yaml', async (t) => {
+  const server = await serve(t)
+  const { key, value: { author } } = (await server.get('/log?type=post&limit=1')).messages[0]
+  const socket = new WebSocket(server.ws + '/live?subscribe=false')
+  t.after(() => socket.terminate())
+  const frames = []
+  socket.on('message', (data) => frames.push(JSON.parse(data)))
+  await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject))
+  const needed = { searchMessages: '?q=garden&order=oldest', listGraph: '?from=' + encodeURIComponent(author) }
+  const lists = [...operations].filter(([, { operation }]) => (operation.parameters || []).some((parameter) => follow(parameter)[0].name === 'live'))
+  const text = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8')
+  assert.deepStrictEqual(lists.map(([id]) => id).sort(), [...text.matchAll(/^LIST\(\w+, "[^"]+", \w+, "(\w+)"/gm)].map(([, id]) => id).sort(), 'what can be followed is a LIST')
+  for (const [id, { path: route }] of lists) {
+    const where = route.replace('{list}', 'follows').replace('{name}', 'garden').replace('{id}', encodeURIComponent(/^\/(messages|votes)/.test(route) ? key : author))
+    const op = { op: 'sub', id, list: where + (needed[id] || '') }
+    fits(ajv.compile({ $ref: 'asyncapi#/components/schemas/Sub' }), op, 'what is said')
+    socket.send(JSON.stringify(op))
+    await until(() => frames.some((frame) => frame.id === id && (frame.sync || frame.error)), () => `${id}: a sync frame`)
+    const mine = frames.filter((frame) => frame.id === id)
+    for (const frame of mine) assert.strictEqual(kindOf(frame), frame.row ? 'row' : 'sync', `${id}: ${JSON.stringify(frame).slice(0, 300)}`)
+    const schema = answerSchema(id, 200, 'application/x-ndjson')
+    const streamed = (await server.request(op.list, { headers: { Accept: 'application/x-ndjson' } })).text.split('\n').filter(Boolean).map((line) => JSON.parse(line))
+    const rows = mine.filter((frame) => frame.row).map((frame) => frame.row)
+    for (const row of rows) fits(schema, row, id)
+    assert.deepStrictEqual(rows, streamed, id)
+    socket.send(JSON.stringify({ op: 'unsub', id }))
+  }
+})
+
 test('the handshake takes the parameters of asyncapi.yaml', async (t) => {
   const server = await serve(t)
   const known = Object.keys(asyncapi.channels.live.bindings.ws.query.properties).sort()
@@ -294,5 +324,5 @@ test('the handshake takes the parameters of asyncapi.yaml', async (t) => {
   await until(() => kinds.at(-1) === 'sync', () => `a sync frame; got ${kinds.slice(-3)}`)
   assert.strictEqual(kinds.length, 18)
   const log = operations.get('listLog').operation.parameters.map((parameter) => follow(parameter)[0]).filter((parameter) => parameter.in === 'query').map((parameter) => parameter.name)
-  assert.deepStrictEqual(known, [...log.filter((name) => name !== 'after' && name !== 'stale'), 'subscribe'].sort(), 'the filters and cursor are those of /log')
+  assert.deepStrictEqual(known, [...log.filter((name) => name !== 'after' && name !== 'stale'), 'subscribe', 'list', 'since'].sort(), 'the filters and cursor are those of /log')
 })

@@ -36,7 +36,7 @@ const place = (pattern) => ({
 const needed = { '/graph': '?from=' + encodeURIComponent(first.value.author), '/search': '?q=the', '/about': '?id=' + encodeURIComponent(first.value.author) }
 const more = (target, query) => target + (target.includes('?') ? '&' : '?') + query
 const routes = fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').split('\n')
-  .map((line) => /^ROUTE\((\w+), "([^"]+)", \w+, "(\w+)", (\w+)\)$/.exec(line)).filter(Boolean)
+  .map((line) => /^(?:ROUTE|LIST)\((\w+), "([^"]+)", \w+, "(\w+)", (\w+)\)$/.exec(line)).filter(Boolean)
   .map(([, method, pattern, operation, needs]) => ({ method, operation, needs, target: pattern.replace(/\{\w+\}/g, (name) => place(pattern)[name]) + (needed[pattern] || '') }))
 assert.ok(routes.length > 20 && routes.every(({ target }) => !/undefined/.test(target)))
 const bodyOf = ({ operation }) => operation === 'appendLog' ? JSON.stringify(records[150].value) : operation === 'publish' ? '{"content":{"type":"post"}}' : operation === 'addBlob' ? 'another blob' : ''

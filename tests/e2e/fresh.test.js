@@ -26,7 +26,7 @@ const asked = {
 const others = ['getPage', 'getPageFile', 'getBlob', 'listViews', 'getWhoami', 'getStatus', 'getLimits', 'getHealth', 'getReadiness', 'getMetrics', 'getOpenapi', 'getAsyncapi']
 
 test('every answer says how fresh it is', async (t) => {
-  const operations = [...fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').matchAll(/^ROUTE\(GET, "[^"]+", \w+, "(\w+)"/gm)].map(([, name]) => name)
+  const operations = [...fs.readFileSync(path.join(ROOT, 'server', 'routes.def'), 'utf8').matchAll(/^(?:ROUTE|LIST)\(GET, "[^"]+", \w+, "(\w+)"/gm)].map(([, name]) => name)
   assert.deepStrictEqual([...Object.keys(asked), ...others].sort(), operations.sort())
   const server = await Server.start(t, ['--data', importLines(t, lines)])
   const head = String((await server.get('/status')).log.head)
