@@ -155,6 +155,13 @@ export class Rows {
     this.#options = options
   }
 
+  // Followed on the WebSocket: its rows, and each that a new message changes, as it is then. since: that of an answer, for what changed behind it alone,
+  // options as those of Sluice's live.
+  live({ since } = {}, options = {}) {
+    const { live, ...query } = this.#query
+    return this.#client.live({ list: withQuery(this.#path, query), since }, { ...this.#options, ...options })
+  }
+
   // Whole answers of the server: { messages: […], since, next }.
   async * pages() {
     const { page = 100, signal } = this.#options
@@ -223,13 +230,16 @@ function networkError(err, signal) {
 // ---- live
 
 const FRAME_ID = /^\{"id":"(s\d+)",/
+const FRAME_ROW = /^\{(?:"seq":(\d+),)?"row":/
+const LIMIT = /([?&]limit=)(\d+)/
+const WHOLE = /^\/graph\b/ // what cannot be gone on with: it always comes from its beginning
 
-// A filter and a place in the log. `for await` gives records, old ones first; when the socket breaks it goes on behind the last one.
+// A filter and a place in the log, or a list. `for await` gives records, old ones first; when the socket breaks it goes on behind the last one.
 // What is not fetched yet is bounded: a subscription whose reader is slow is given up at the server, and asked for again from its place.
 export class Subscription {
   #live; #query; #options
   #queue = []; #size = 0; #waiting = []
-  #left; #synced = false; #over = false; #error = null
+  #left; #synced = false; #over = false; #error = null; #given = false
   paused = false
   since = null // up to where it has come
 
@@ -237,18 +247,39 @@ export class Subscription {
     this.#live = live
     this.#query = query
     this.#options = { buffer: 1 << 20, parse: parseRow, sync: false, ...options }
-    this.#left = query.limit || Infinity
+    this.#left = Number(query.list ? LIMIT.exec(query.list)?.[2] : query.limit) || Infinity
+    if (query.list) this.since = query.since ?? null
     options.signal?.addEventListener('abort', () => this.close(), { once: true })
   }
 
   get ended() { return this.#over }
+  get list() { return this.#query.list }
+  get #again() { return this.since === null || WHOLE.test(this.list) }
 
   // What to ask the server for, given what has come already.
   wanted() {
+    if (this.list) return this.#wantedList()
     const { gt, gte, lt, lte, old, limit, ...rest } = this.#query
     if (this.since === null) return this.#query
     const left = this.#left === Infinity ? {} : { limit: this.#left }
     return rest.reverse ? { ...rest, gt, gte, lt: this.since, ...left } : { ...rest, gt: this.since, lt, lte, ...left }
+  }
+
+  // A list that was broken off before its first place comes whole once more: { sync: false } says that what came so far does not count.
+  #wantedList() {
+    if (this.#again && this.#given) {
+      this.#given = this.#synced = false
+      if (this.#options.sync) this.#put({ sync: false }, 0)
+    }
+    const list = this.#left === Infinity ? this.list : this.list.replace(LIMIT, `$1${this.#left}`)
+    return this.#again ? { list } : { list, since: this.since }
+  }
+
+  // Of a list; `seq` is the place behind it, if it is one.
+  row(text, seq) {
+    const since = this.since
+    this.record(text, seq ?? since)
+    this.#given = true
   }
 
   record(text, seq) {
@@ -272,7 +303,8 @@ export class Subscription {
     if (waiting) return waiting.resolve({ done: false, value: item })
     this.#queue.push({ item, size })
     this.#size += size
-    if (this.#size > this.#options.buffer) this.#live.pause(this)
+    // of a list that has no place yet everything would come again
+    if (this.#size > this.#options.buffer && !(this.list && (this.#again || !this.#synced))) this.#live.pause(this)
   }
 
   next() {
@@ -421,6 +453,8 @@ class Live {
     const sub = this.#wires.get(head[1])
     if (!sub) return
     const rest = '{' + text.slice(head[0].length)
+    const row = sub.list && FRAME_ROW.exec(rest)
+    if (row) return sub.row(rest.slice(row[0].length, -1), row[1] && Number(row[1]))
     const seq = ROW_SEQ.exec(rest)
     if (seq) sub.record(rest, Number(seq[1]))
     else this.#news(sub, JSON.parse(rest))
@@ -584,7 +618,8 @@ export class Sluice {
   log(query, options) { return new Rows(this, '/log', 'messages', query, options) }
 
   // query: as log's, and old: false for what is new alone. options: signal, sync (gives { sync: true, since } between old and new),
-  // buffer (characters to be fetched ahead), parse (of a row's text).
+  // buffer (characters to be fetched ahead), parse (of a row's text). Instead of a filter, list: a target as '/threads?limit=20', and since: what is
+  // known of it, an answer's since.
   live(query = {}, options = {}) {
     const sub = new Subscription(this.#live, query, options)
     if (options.signal?.aborted) sub.close()

@@ -1,5 +1,5 @@
 // All channels, the busiest first; and one of them.
-import { sluice } from '/web/app.js'
+import { connection, sluice } from '/web/app.js'
 import { h, put } from '/web/dom.js'
 import { atomLink, contentOf } from '/web/messages.js'
 import { to } from '/web/routes.js'
@@ -16,9 +16,23 @@ export async function channels(query, signal) {
   return rows.sort((a, b) => b.count - a.count)
 }
 
+const countOf = (count) => [number(count), h('span', { class: 'heard' }, ' messages')]
+
 function chips(rows) {
   return h('ul', { class: 'chips' }, rows.slice(0, SHOWN).map(({ channel, count }) =>
-    h('li', null, h('a', { href: to.channel(channel) }, h('bdi', null, '#' + channel), h('span', { class: 'n' }, number(count), h('span', { class: 'heard' }, ' messages'))))))
+    h('li', { 'data-channel': channel }, h('a', { href: to.channel(channel) }, h('bdi', null, '#' + channel), h('span', { class: 'n' }, countOf(count))))))
+}
+
+// What is shown stays where it is and counts on; what is new is there when the list is narrowed next.
+async function countsFollow(place, rows, since, signal) {
+  const known = new Map(rows.map((row) => [row.channel, row]))
+  for await (const row of sluice.channels().live({ since }, { signal })) {
+    if (known.has(row.channel)) Object.assign(known.get(row.channel), row)
+    else rows.push(row)
+    known.set(row.channel, known.get(row.channel) || row)
+    const shown = place.querySelector(`[data-channel="${CSS.escape(row.channel)}"] .n`)
+    if (shown) put(shown, countOf(row.count))
+  }
 }
 
 export function channelsView({ signal }) {
@@ -41,7 +55,13 @@ export function channelsView({ signal }) {
   return {
     title: 'Channels',
     node: h('div', null, h('h1', { tabindex: -1 }, 'Channels'), h('p', { class: 'line' }, h('label', { class: 'heard', for: 'channel-filter' }, 'Narrow the list'), input), place),
-    begin: () => fill(place, signal, (query) => channels(query, signal), show)
+    begin() {
+      const since = connection.since ?? undefined // not known yet: the list comes again
+      return fill(place, signal, (query) => channels(query, signal), (rows) => {
+        countsFollow(found, rows, since, signal).catch(() => { /* the connection says so */ })
+        return show(rows)
+      })
+    }
   }
 }
 

@@ -1,8 +1,8 @@
 // Threads, the one with the newest activity first: of everybody, or of a channel.
-import { news, sluice } from '/web/app.js'
+import { sluice } from '/web/app.js'
 import { h, icon, put } from '/web/dom.js'
 import { list, Newcomers } from '/web/lists.js'
-import { bodyOf, card, folded, isPost, likes, rootOf, time } from '/web/messages.js'
+import { bodyOf, card, folded, isPost, likes, time } from '/web/messages.js'
 import { to } from '/web/routes.js'
 import { state } from '/web/states.js'
 import { counted, shortId } from '/web/text.js'
@@ -37,29 +37,24 @@ export function threadCard(thread, signal) {
   if (!thread.root) return rootless(thread, signal)
   const element = card(thread.root, { href: to.thread(thread.id), body: folded(bodyOf(thread.root)), foot: foot(thread, signal) })
   element.dataset.thread = thread.id
+  element.dataset.replies = thread.replies
   return element
 }
 
 // Threads that are shown say so when they get a reply, where there is room for it already.
-function repliesHeard(place, signal, known) {
-  const fresh = new Map()
-  const heard = ({ detail }) => {
-    for (const record of detail) {
-      const root = isPost(record) && record.seq > known() && rootOf(record)
-      const element = root && place.querySelector(`[data-thread="${CSS.escape(root)}"]`)
-      if (!element) continue
-      fresh.set(root, (fresh.get(root) || 0) + 1)
-      put(element.querySelector('.fresh'), `${fresh.get(root)} new`)
-    }
+async function repliesFollow(place, query, since, signal) {
+  for await (const thread of sluice.threads(query).live({ since }, { signal })) {
+    const element = place.querySelector(`[data-thread="${CSS.escape(thread.id)}"]`)
+    const more = element ? thread.replies - Number(element.dataset.replies) : 0
+    if (more > 0) put(element.querySelector('.fresh'), `${more} new`)
   }
-  news.addEventListener('records', heard)
-  signal.addEventListener('abort', () => news.removeEventListener('records', heard), { once: true })
 }
 
 // query: of /threads. matters(record): whether a new message makes the list another one.
 export function threads(place, signal, { query = {}, matters = () => true, label = 'Threads', none }) {
   const body = h('div', { class: 'fill' })
-  let since = Infinity
+  let following = new AbortController()
+  signal.addEventListener('abort', () => following.abort(), { once: true })
   const newcomers = new Newcomers(signal, {
     matters: (record) => isPost(record) && matters(record),
     show: async () => {
@@ -77,11 +72,13 @@ export function threads(place, signal, { query = {}, matters = () => true, label
     })
     if (next !== body) body.replaceChildren(...next.childNodes)
     if (signal.aborted) return
-    since = shown ? shown.since : since
-    newcomers.from(since)
+    if (!shown || signal.aborted) return
+    newcomers.from(shown.since)
+    following.abort()
+    following = new AbortController()
+    repliesFollow(body, query, shown.since, following.signal).catch(() => { /* the connection says so */ })
   }
   put(place, newcomers.element, body)
-  repliesHeard(body, signal, () => since)
   return load()
 }
 

@@ -422,6 +422,51 @@ test('subscriptions go on from their places when the socket breaks or the server
   assert.ok(sockets.length > 5, `${sockets.length} sockets`)
 })
 
+// What a list says now, by rows that were followed: { sync: false } begins it anew.
+function folded(items, key) {
+  const state = new Map()
+  for (const item of items) {
+    if (item.sync === false) state.clear()
+    else if (item.removed) state.delete(item[key])
+    else if (!item.sync) state.set(item[key], item)
+  }
+  return [...state.values()].map((row) => JSON.stringify(row)).sort()
+}
+
+test('lists are followed beside records, and go on when the socket breaks', async (t) => {
+  const { client, sockets, server } = await start(t, { count: 200 })
+  const { author } = records[0].value
+  const since = (await server.get('/types')).since
+  const subs = {
+    types: [client.types(), 'types', 'type'], feeds: [client.feeds({ limit: 100000 }), 'feeds', 'id'], threads: [client.threads(), 'threads', 'id'], channels: [client.channels(), 'channels', 'channel'],
+    graph: [client.graph(author, { hops: 4 }), 'feeds', 'id'], votes: [client.voters(records[0].key), 'votes', 'author']
+  }
+  const states = Object.fromEntries(Object.entries(subs).map(([name, [rows]]) => [name, follow(t, rows.live({}, { sync: true }))]))
+  const log = follow(t, client.live()), few = follow(t, client.live({ list: '/types?limit=7', since })), behind = follow(t, client.live({ list: '/types', since }))
+  await until(() => Object.values(states).every(({ items }) => items.some((item) => item.sync)), 'sync')
+  assert.strictEqual(behind.items.length, 0)
+  for (let at = 200; at < 400; at += 20) {
+    await append(client, at, at + 20)
+    if (at % 60 !== 0) continue
+    const before = sockets.length
+    sockets.at(-1).terminate()
+    await until(() => sockets.length > before, 'the next socket')
+  }
+  for (const [name, [rows, , key]] of Object.entries(subs)) {
+    const wanted = (await rows.array()).map((row) => JSON.stringify(row)).sort()
+    await until(() => JSON.stringify(folded(states[name].items, key)) === JSON.stringify(wanted), () => `${name}: ${folded(states[name].items, key).length} rows of ${wanted.length}, ${states[name].error}`)
+  }
+  await log.until(400)
+  await until(() => few.over, 'seven rows')
+  assert.strictEqual(few.items.length, 7)
+  const types = (await server.get('/types?limit=1000')).types.filter(({ seq }) => seq > since).map((row) => JSON.stringify(row)).sort()
+  await until(() => JSON.stringify(folded(behind.items, 'type')) === JSON.stringify(types), 'what changed')
+  // only a graph has to come again
+  for (const [name, { items }] of Object.entries(states)) assert.strictEqual(items.some((item) => item.sync === false), name === 'graph', name)
+  await assert.rejects(take(client.live({ list: '/threads?nonsense=1' })), { code: 'bad-parameter', status: 400 })
+  await assert.rejects(take(client.live({ list: '/status' })), { code: 'bad-parameter', status: 400 })
+})
+
 test('a slow reader gets everything once, and little is fetched ahead of it', async (t) => {
   const { client, sockets } = await start(t)
   const sub = client.live({ live: false }, { buffer: 20000 })
