@@ -80,7 +80,7 @@ static void list_overloaded(struct live_list *list)
                       (long long)list->server->config->queries_max);
 }
 
-/* To the threads for queries that take long, if there is room: false = it is told that there is none. */
+/* To the threads for queries that take long: false = there is no room. */
 static bool list_give_away(struct live_list *list, void (*work)(void *ctx))
 {
     struct jobs *jobs = api_server_base(list->server)->jobs;
@@ -337,8 +337,5 @@ int live_list_next(struct live_list *list, struct buf *out)
     if (list_give_away(list, list_look)) return LIST_WENT;
     list->state = LIST_HERE;
     list->users--;
-    api_reply_free(&list->reply);
-    api_reply_init(&list->reply);
-    list_overloaded(list);
-    return -1;
+    return LIST_LATER;
 }

@@ -22,9 +22,10 @@ const struct rows *live_list_rows(struct live_list *list);
 bool live_list_returned(struct live_list *list);
 bool live_list_away(struct live_list *list);
 
-#define LIST_WENT 2 /* it is away from now on */
+#define LIST_WENT 2  /* it is away from now on */
+#define LIST_LATER 3 /* nobody has time for it: it goes on where it is, a part at a time */
 
-/* Of one that is not away, the next row: 1 and it is appended, 0 = none now, LIST_WENT, -1 = it failed: live_list_problem. */
+/* Of one that is not away, the next row: 1 and it is appended, 0 = none now, LIST_WENT, LIST_LATER, -1 = it failed: live_list_problem. */
 int live_list_next(struct live_list *list, struct buf *out);
 
 /* The body of the problem that it failed by. */

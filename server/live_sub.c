@@ -199,6 +199,7 @@ static int sub_next_of_list(struct live_sub *sub, struct buf *out, bool *ret_ove
         *ret_over = true;
         return sub_put_problem(sub, out);
     }
+    if (got == LIST_LATER) return LIVE_LATER;
     if (rows == NULL || got == LIST_WENT) {
         sub->idle = true;
         return 0;

@@ -122,8 +122,8 @@ static int threads_follow(struct rows_threads *self, const struct threads_query 
                           const struct follow_params *params)
 {
     struct filter filter = { 0 };
-    int err = filter_set(&filter, "type", query->type.data, query->type.len);
-    if (err == OK && query->hide_private) err = filter_set(&filter, "private", "false", 5);
+    int err = OK;
+    if (query->hide_private) err = filter_set(&filter, "private", "false", 5);
     return err == OK ? follow_open(&self->rows, params, &filter, &self->follow) : err;
 }
 

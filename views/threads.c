@@ -506,6 +506,32 @@ int threads_next(struct threads *threads, const struct flume_read *read, uint64_
     return got;
 }
 
+/* The newest message of any type that names the root: 1 and its seq, 0, <0 error. */
+static int newest_naming(const struct flume_read *read, const struct ref *root, int64_t *ret_seq)
+{
+    struct list_iter replies;
+    struct list_entry entry;
+    struct log_record record;
+    int found = links_root_iter(read, root, &replies);
+    if (found != OK) return found;
+    while ((found = list_next(&replies, &entry)) == 1)
+        if (log_get(read->log, (int64_t)entry.at, &record) != ERR_DELETED) break;
+    list_iter_close(&replies);
+    if (found == 1) *ret_seq = (int64_t)entry.at;
+    return found;
+}
+
+/* Is this the newest of the records that a row is made of: the root, its activity, and what else is counted? 1, 0, <0 error. */
+static int record_is_last(const struct flume_read *read, const struct log_record *record, const struct root *root,
+                          int64_t newest)
+{
+    int64_t naming = SEQ_EMPTY;
+    int found = newest_naming(read, &root->id, &naming);
+    if (found < 0) return found;
+    if (root->record.value.data != NULL && root->record.seq > newest) newest = root->record.seq;
+    return record->seq == (naming > newest ? naming : newest);
+}
+
 int threads_of_record(struct threads *threads, const struct flume_read *read, const struct log_record *record,
                       struct thread_row *ret_row)
 {
@@ -513,11 +539,10 @@ int threads_of_record(struct threads *threads, const struct flume_read *read, co
     struct ref id;
     int64_t newest;
     int got = threads_scan(threads, record);
-    if (got != OK || !slice_equal(threads->message.type, threads->query.type) || !threads_root(threads, &id))
-        return got;
+    if (got != OK || !threads_root(threads, &id)) return got;
     got = root_look(threads, read, &id, &root);
     if (got == OK) got = thread_look(threads, read, &root, &newest);
-    if (got == 1) got = newest == record->seq;
+    if (got == 1) got = record_is_last(read, record, &root, newest);
     if (got == 1) got = thread_passes(threads, read, &root);
     return got == 1 ? thread_row(read, &root, newest, ret_row) : got;
 }

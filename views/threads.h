@@ -43,8 +43,8 @@ void threads_close(struct threads *threads); /* NULL is fine */
 #define THREADS_ALL UINT64_MAX
 int threads_next(struct threads *threads, const struct flume_read *read, uint64_t wanted, struct thread_row *ret_row);
 
-/* The thread that a message belongs to, if the message is its newest activity and the filters let it pass: 1, 0, <0 error. Before or after the others, or
- * instead of them. */
+/* The thread that a message belongs to, if nothing that its row is made of is newer and the filters let it pass: 1, 0, <0 error. That is its newest activity, most
+ * often, or another message that names the root, or a root that comes late. Before or after the others, or instead of them. */
 int threads_of_record(struct threads *threads, const struct flume_read *read, const struct log_record *record,
                       struct thread_row *ret_row);
 

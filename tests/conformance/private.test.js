@@ -277,6 +277,53 @@ test('live, each is given what he may see: sockets at the same place, streams, f
   await writer.close()
 })
 
+// The last row of each thing that a list is about.
+function folded(frames, id) {
+  const state = new Map()
+  for (const { row } of frames.filter((frame) => frame.id === id && frame.row)) {
+    const key = row.path ? row.seq + row.path : row.id ?? row.type ?? row.channel ?? row.author ?? row.key
+    if (row.removed) state.delete(key)
+    else state.set(key, row)
+  }
+  return [...state.values()].map((row) => JSON.stringify(row)).sort()
+}
+
+test('lists that are followed show each what he may see', async (t) => {
+  const log = made(16, 60)
+  const where = path.join(folder(t), 'log.offset')
+  const writer = new Writer(t, where, 32)
+  await writer.append(PrivateLog.lines(log.records, 'boxed'))
+  const withSecret = await follow(t, where, { keys: log.keys })
+  const without = await follow(t, where)
+  const id = enc(log.owner.id)
+  const lists = ['/threads', '/threads?private=true', '/threads?type=whisper', '/types', '/channels', '/feeds', '/feeds?name=hush', '/feeds?name=loud', `/graph?from=${id}`, `/contacts/${id}/followedBy`,
+    '/channels/gardenshush/subscribers', '/links', '/search?q=hush*&order=oldest', `/votes/${enc(log.roots.secret[0])}`, `/messages/${enc(log.roots.open[0])}/thread`]
+  const clients = await Promise.all([[withSecret, READER], [without, READER], [withSecret, OWNER]].map(async ([server, token]) => {
+    const client = connect(t, server.ws + '/live?subscribe=false', { headers: bearer(token) })
+    assert.strictEqual(await client.status, 101)
+    lists.forEach((list, i) => client.send({ op: 'sub', id: 'l' + i, list }))
+    await client.until(() => lists.every((list, i) => client.frames.some((frame) => frame.id === 'l' + i && frame.sync)), 'what is there')
+    return { server, token, client }
+  }))
+  for (let batch = 0; batch < 4; batch++) {
+    const before = log.records.length
+    for (let i = 0; i < 25; i++) log.write()
+    await writer.append(PrivateLog.lines(log.records.slice(before), 'boxed'))
+  }
+  for (const { server, token, client } of clients) {
+    for (const [i, list] of lists.entries()) {
+      const headers = { Accept: 'application/x-ndjson', ...bearer(token) }
+      const fresh = async () => (await server.request(list, { headers })).text.split('\n').filter(Boolean).sort()
+      await until(async () => JSON.stringify(folded(client.frames, 'l' + i)) === JSON.stringify(await fresh()), () => `${token} ${list}`)
+    }
+  }
+  const [a, b, his] = clients.map(({ client }) => client.frames)
+  for (const frames of [a, b]) noSecret(log, JSON.stringify(frames), 'a list')
+  for (const [i, list] of lists.entries()) assert.deepStrictEqual(folded(a, 'l' + i), folded(b, 'l' + i), list)
+  assert.ok(log.marks.filter(({ mark, secret }) => secret && JSON.stringify(his).includes(mark)).length > 20)
+  await writer.close()
+})
+
 // ---- the owner finds everything ----------------------------------------------------------------------------------------
 
 // Without what tells where records stand, and what marks them as opened.

@@ -36,6 +36,7 @@ class World {
     if (kind < 6) return { type: 'channel', channel: random.pick(CHANNELS), subscribed: random.chance(60) }
     if (kind < 7 && this.roots.length > 0) return { type: 'vote', vote: { link: random.pick(this.roots), value: random.below(2), expression: 'Like' } }
     if (kind < 8 && this.roots.length > 0) return { type: 'post', text: `a reply in #${random.pick(CHANNELS)}`, root: random.pick(this.roots), mentions: [{ link: '#' + random.pick(CHANNELS) }] }
+    if (kind < 9 && this.roots.length > 0 && random.chance(50)) return { type: random.pick(['gathering', 'blog']), text: 'a reply of another kind', root: random.pick(this.roots) }
     if (kind < 9) return { type: random.pick(['gathering', 'blog', 'issue']), text: 'something else' }
     return { type: 'post', text: 'a thread', channel: random.pick(CHANNELS), mentions: [{ link: '#' + random.pick(CHANNELS) }, { link: random.pick(this.people).id }] }
   }
@@ -329,4 +330,33 @@ test('a target is as long as that of a request may be', async (t) => {
   await socket.until((c) => c.frames.length >= 3, 'answers')
   assert.deepStrictEqual(socket.frames.filter((frame) => frame.id === 'past').map(({ error }) => error.status), [414])
   assert.ok(socket.frames.some((frame) => frame.id === 'at' && frame.sync), JSON.stringify(socket.frames))
+})
+
+test('who leaves while his list is opened, or waits to be, leaves nothing behind', async (t) => {
+  const { server, authors: [ann, ben], add } = await people(t)
+  const seq = await add(ann, { type: 'post', text: 'hello' })
+  const later = `after=${seq * 2 + 100000}`
+  const lists = ['/types', `/types?${later}`, `/graph?from=${escape(ann.id)}`, `/threads?${later}`, '/feeds', `/feeds?name=a&${later}`, '/nowhere']
+  const subscriptions = async () => Number(/^sluice_ws_subscriptions(?:\{[^}]*\})? (\d+)$/m.exec((await server.request('/metrics')).text)[1])
+  for (let round = 0; round < 20; round++) {
+    const socket = connect(t, server.ws + '/live?subscribe=false')
+    await socket.opened
+    lists.forEach((list, i) => socket.send({ op: 'sub', id: 'l' + i, list }))
+    if (round % 3 === 0) await socket.until((c) => c.frames.some((frame) => frame.id === 'l0' && frame.sync), 'the first')
+    if (round % 3 === 1) lists.forEach((list, i) => socket.send({ op: 'unsub', id: 'l' + i }))
+    if (round % 2 === 0) socket.socket.terminate()
+    else socket.socket.close()
+  }
+  await until(async () => await subscriptions() === 0, 'no subscription')
+  // those that wait are woken by what they wait for, or by the end of the server
+  const socket = connect(t, server.ws + '/live?subscribe=false')
+  await socket.opened
+  socket.send({ op: 'sub', id: 'soon', list: `/types?after=${seq + 1}` })
+  socket.send({ op: 'sub', id: 'late', list: `/types?${later}` })
+  await add(ben, { type: 'vote', vote: { link: ann.id, value: 1 } })
+  await socket.until((c) => c.frames.some((frame) => frame.id === 'soon' && frame.sync), 'what it waited for')
+  assert.deepStrictEqual(socket.frames.filter((frame) => frame.id === 'soon' && frame.row).map(({ row }) => row.type), ['post', 'vote'])
+  assert.ok(!socket.frames.some((frame) => frame.id === 'late'))
+  const { code } = await server.stop()
+  assert.strictEqual(code, 0, server.stderr)
 })
