@@ -183,6 +183,7 @@ static int sub_next_of_list(struct live_sub *sub, struct buf *out, bool *ret_ove
         sub->idle = true;
         return 0;
     }
+    (void)live_list_returned(sub->list); /* this is the look that it wanted */
     const struct rows *rows = live_list_rows(sub->list);
     if (sub->row.len > 0) return sub_put_found(sub, out);
     if (sub->rests) {
@@ -215,17 +216,12 @@ static int sub_next_of_list(struct live_sub *sub, struct buf *out, bool *ret_ove
 
 static bool sub_wake_list(struct live_sub *sub)
 {
-    if (live_list_returned(sub->list)) {
-        sub->idle = false;
-        return true;
-    }
-    const struct rows *rows = sub->idle ? live_list_rows(sub->list) : NULL;
-    if (sub->idle && rows == NULL) return false;
-    if (sub->idle && views_since(rows->server->flume, rows->views) == sub->idle_since &&
-        flume_log(rows->server->flume) == sub->idle_log)
-        return false;
-    sub->idle = false;
-    return true;
+    bool returned = live_list_returned(sub->list);
+    const struct rows *rows = live_list_rows(sub->list);
+    bool nothing = rows == NULL || (views_since(rows->server->flume, rows->views) == sub->idle_since &&
+                                    flume_log(rows->server->flume) == sub->idle_log);
+    sub->idle = sub->idle && !returned && nothing;
+    return !sub->idle;
 }
 
 /* ---- */
