@@ -158,6 +158,15 @@ test('query-timeout: lists that are gathered from many messages give up in time;
   for (const target of [`/votes/${escape(star.id)}`, `/contacts/${escape(fan.id)}/followedBy`, '/channels/quiet', `/graph?from=${escape(fan.id)}&hops=1`, `/threads?author=${escape(new Author('nobody').id)}`]) {
     assert.strictEqual((await server.request(target)).status, 200, target)
   }
+  // a list at /live that is gathered before its first row is given up like any other, and holds up nobody
+  const socket = connect(t, server.ws + '/live?subscribe=false')
+  assert.strictEqual(await socket.status, 101)
+  const lists = targets.slice(0, -1).filter((target) => !/^\/channels\/crowd$|^\/threads\?(author|participating)/.test(target))
+  lists.forEach((list, i) => socket.send({ op: 'sub', id: 'l' + i, list }))
+  socket.send({ op: 'sub', id: 'small', list: `/graph?from=${escape(fan.id)}&hops=1` })
+  await socket.until((c) => lists.every((list, i) => c.frames.some((frame) => frame.id === 'l' + i && frame.error)) && c.synced(), 'answers')
+  for (const [i, list] of lists.entries()) assert.deepStrictEqual(socket.frames.filter((frame) => frame.id === 'l' + i).map(({ error }) => [error?.status, error?.type]), [[503, '/problems/query-timeout']], list)
+  assert.deepStrictEqual(socket.frames.filter((frame) => frame.id === 'small' && frame.error), [])
   // what is walked says how far it came, and can be gone on with from there to its end
   let query = ''
   const found = []
