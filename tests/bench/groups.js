@@ -44,16 +44,15 @@ function logBefore(count) {
 }
 
 // A copy that the disk is still busy with would be measured, too.
-function settle(dir) {
-  for (const name of fs.readdirSync(dir)) {
-    const fd = fs.openSync(path.join(dir, name), 'r+')
-    fs.fsyncSync(fd)
-    fs.closeSync(fd)
-  }
+function settle(file) {
+  const fd = fs.openSync(file, 'r+')
+  fs.fsyncSync(fd)
+  fs.closeSync(fd)
 }
 
 async function start(figures, round) {
   const views = await stage.currentViews()
+  stage.readInto(data('log.offset'))
   const question = '/log?type=post&limit=1&reverse=true'
   const first = async (who, args) => {
     const port = await stage.freePort()
@@ -66,23 +65,38 @@ async function start(figures, round) {
   for (const one of round % 2 ? both.reverse() : both) await one()
 }
 
+// Each beside its own time at a tenth of the messages, in the same minutes: with both logs in memory, and with both on the disk only.
 async function rebuildBig(figures) {
   const n = stage.N * 10
   await stage.makeData(n)
-  const build = (...rest) => run([program('rebuild'), data('log.offset', n), scratch('views-big'), 'rebuild-big', ...rest], { figures })
-  await build()
-  await build('memory')
-  const [memory] = figures.samples['rebuild-big'].sluice.splice(1)
-  delete figures.samples['rebuild-big-all']
-  figures.put('rebuild-big-memory', 'sluice', memory)
-  for (const value of figures.samples.rebuild.sluice) figures.put('rebuild-big', 'small', value)
+  const [small, big] = [data('log.offset'), data('log.offset', n)]
+  const build = (prepare, log, row, ...rest) => (round) => {
+    prepare(log)
+    return run([program('rebuild'), log, scratch('views-big'), row, ...rest], { round, figures })
+  }
+  const beside = (row, from) => {
+    for (const value of figures.samples[from].sluice) figures.put(row, 'small', value)
+  }
+  const { readInto, dropCached } = stage
+  await rounds(LONG_ROUNDS, [build(readInto, small, 'unused-big-small'), build(readInto, big, 'rebuild-big')])
+  beside('rebuild-big', 'unused-big-small')
+  await build(readInto, big, 'rebuild-big-memory', 'memory')(0)
+  for (const log of [small, big]) settle(log)
+  await rounds(1, [build(dropCached, small, 'unused-disk-small'), build(dropCached, big, 'rebuild-big-disk')])
+  beside('rebuild-big-disk', 'unused-disk-small')
 }
 
 async function rebuild(figures) {
-  const build = (row, round, log, dir, ...rest) => run([program('rebuild'), log, dir, row, ...rest], { round, figures })
+  const build = (row, round, log, dir, ...rest) => {
+    stage.readInto(log)
+    return run([program('rebuild'), log, dir, row, ...rest], { round, figures })
+  }
   await rounds(LONG_ROUNDS, [
     (round) => build('rebuild', round, data('log.offset'), scratch('views-cold')),
-    (round) => run(node('flumedb.js', 'build', flumedbDir(), data('log.offset')), { round, figures })
+    (round) => {
+      stage.readInto(data('log.offset'))
+      return run(node('flumedb.js', 'build', flumedbDir(), data('log.offset')), { round, figures })
+    }
   ])
   for (let round = 0; round < LONG_ROUNDS; round++) await build('rebuild-memory', round, data('log.offset'), scratch('views-cold'), 'memory')
 
@@ -95,7 +109,7 @@ async function rebuild(figures) {
   for (let round = 0; round < ROUNDS; round++) {
     const dir = scratch('views-behind')
     fs.cpSync(old, dir, { recursive: true })
-    settle(dir)
+    for (const name of fs.readdirSync(dir)) settle(path.join(dir, name))
     await build('catch-up', round, data('log.offset'), dir)
   }
   for (const value of figures.samples.rebuild.sluice) figures.put('catch-up', 'rebuild', value)

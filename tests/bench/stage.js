@@ -175,6 +175,17 @@ async function currentViews() {
   return views
 }
 
+// Systems take out of the page cache what nobody has read for a while: the log is read before it is measured with.
+function readInto(file) {
+  const fd = fs.openSync(file, 'r')
+  const block = Buffer.alloc(4 << 20)
+  while (fs.readSync(fd, block) > 0);
+  fs.closeSync(fd)
+}
+
+// Leaves the file on the disk only.
+const dropCached = (file) => execFileSync('dd', ['if=' + file, 'iflag=nocache', 'count=0', 'status=none'])
+
 // The first `count` lines of the data as a file of their own.
 function head(name, count) {
   const to = data(name)
@@ -203,5 +214,5 @@ async function rounds(count, tasks) {
 
 module.exports = {
   ROOT, DIR, WORK, N, ROUNDS, LONG_ROUNDS, SLUICE, SERVER_CPU, LOAD_CPU,
-  Figures, program, data, dataDir, say, scratch, run, node, freePort, sluice, sluiceOn, limits, postsOn, nodeServer, makeData, installPeers, currentViews, head, machine, rounds
+  Figures, program, data, dataDir, say, scratch, run, node, freePort, sluice, sluiceOn, limits, postsOn, nodeServer, makeData, installPeers, currentViews, readInto, dropCached, head, machine, rounds
 }
