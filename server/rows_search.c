@@ -141,7 +141,7 @@ static int ranked_next_page(struct rows *rows, struct buf *out)
 {
     const struct rows_search *self = rows_search_of(rows);
     const struct filter_params *params = &self->params.params;
-    (void)buf_printf(out, "lte=%lld&skip=%zu", (long long)rows->since, self->next);
+    (void)buf_printf(out, "%s=%lld&skip=%zu", params->below ? "lt" : "lte", (long long)rows->since, self->next);
     if (params->min_given)
         (void)buf_printf(out, "&%s=%lld", params->above ? "gt" : "gte", (long long)params->range.min);
     return out->err;
@@ -153,23 +153,20 @@ static int ranked_head(struct rows *rows, struct buf *out)
     return buf_printf(out, "\"ranked\":%zu,\"complete\":%s,", self->hit_count, self->complete ? "true" : "false");
 }
 
-/* An end that is left out: the ranking takes both. */
-static struct log_range ranked_range(const struct filter_params *params)
+static bool ranked_is_empty(const struct filter_params *params)
 {
-    struct log_range range = params->range;
-    if (params->above && range.min < SEQ_MAX) range.min++;
-    if (params->below && range.max >= 0) range.max--;
-    return range;
+    return params->range.max < params->below || params->range.min > params->range.max - params->below;
 }
 
 static int ranked_open(struct rows_search *self)
 {
     struct server *server = self->rows.server;
-    const struct log_range range = ranked_range(&self->params.params);
+    const struct filter_params *params = &self->params.params;
     self->log = flume_log(server->flume);
     self->complete = true;
-    if (range.max < 0 || range.min > range.max) return OK;
-    int err = search_rank(server->flume, &self->params.params.filter, &range, patience_of_query(server), &self->hits,
+    if (ranked_is_empty(params)) return OK;
+    int err = search_rank(server->flume, &params->filter, &params->range,
+                          (struct search_ends){ params->above, params->below }, patience_of_query(server), &self->hits,
                           &self->hit_count, &self->complete);
     self->next = (uint64_t)self->params.skip < self->hit_count ? (size_t)self->params.skip : self->hit_count;
     return err;

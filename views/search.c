@@ -94,13 +94,23 @@ static int hits_compare(const void *a, const void *b)
     return left->seq > right->seq ? -1 : left->seq < right->seq;
 }
 
-int search_rank(struct flume *flume, const struct filter *filter, const struct log_range *range, int64_t patience_ms,
-                struct search_hit **ret_hits, size_t *ret_count, bool *ret_complete)
+/* The ends were looked at as records: what is between them need not begin with one. */
+static void ranking_narrow(struct ranking *ranking, struct search_ends ends)
+{
+    struct log_range *range = &ranking->query.range;
+    if (ends.above && range->min < SEQ_MAX) range->min++;
+    if (ends.below && range->max > SEQ_EMPTY) range->max--;
+}
+
+int search_rank(struct flume *flume, const struct filter *filter, const struct log_range *range,
+                struct search_ends ends, int64_t patience_ms, struct search_hit **ret_hits, size_t *ret_count,
+                bool *ret_complete)
 {
     struct ranking ranking = { .complete = true };
     struct log_range down = *range;
     down.reverse = true;
     int err = query_open(flume, filter, &down, &ranking.query);
+    if (err == OK) ranking_narrow(&ranking, ends);
     ranking.query.patience_ms = patience_ms;
     if (err == OK) err = query_walk_open(&ranking.query, flume, &ranking.walk);
     if (err == OK) err = ranking_weigh(&ranking);

@@ -14,11 +14,17 @@ struct search_hit {
     double rank;
 };
 
+/* The ends of a range that are records, but not in it. */
+struct search_ends {
+    bool above, below;
+};
+
 /* The matches in the range, up to `range.max`, which is a record that the views of the filter have passed: best first, of equal ones the newest.
  * Rank is made from what the log holds up to there, so it is the same whatever came behind. The caller frees *ret_hits.
  * Records that were deleted are among them. *ret_complete: there are no older matches than these. ERR_SLOW. */
-int search_rank(struct flume *flume, const struct filter *filter, const struct log_range *range, int64_t patience_ms,
-                struct search_hit **ret_hits, size_t *ret_count, bool *ret_complete);
+int search_rank(struct flume *flume, const struct filter *filter, const struct log_range *range,
+                struct search_ends ends, int64_t patience_ms, struct search_hit **ret_hits, size_t *ret_count,
+                bool *ret_complete);
 
 /* A stretch of one place of a message, in pieces of raw JSON string text: those that are marked are what was searched for. */
 #define SNIPPET_BYTES 240

@@ -140,6 +140,12 @@ for (const seed of seeds) {
       assert.deepStrictEqual((await server.pages('/log?limit=1000&q=' + encodeURIComponent(q), 'messages')).map((row) => row.seq), expected, place)
       const ranked = await server.pages(target + '&limit=' + (20 + random.below(300)), 'messages')
       assert.deepStrictEqual(ranked.map((row) => row.seq).sort((a, b) => a - b), expected, place)
+      // between what is found and anything else, so that ends are records that are found, too
+      const [low, high] = [0, 1].map(() => random.pick(expected.length > 0 && random.chance(70) ? expected : records.map((record) => record.seq))).sort((a, b) => a - b)
+      const [above, below] = [random.pick(['gt', 'gte']), random.pick(['lt', 'lte'])], order = ['rank', 'newest', 'rank', 'oldest'][round % 4]
+      const between = expected.filter((seq) => (above === 'gt' ? seq > low : seq >= low) && (below === 'lt' ? seq < high : seq <= high))
+      const bounded = await server.pages(`${target}&order=${order}&${above}=${low}&${below}=${high}&limit=${1 + random.below(60)}`, 'messages')
+      assert.deepStrictEqual(bounded.map((row) => row.seq).sort((a, b) => a - b), between, `${place} ${order} ${above}=${low} ${below}=${high}`)
       ranked.forEach((row, i) => {
         const last = ranked[i - 1]
         assert.ok(!last || last.rank >= row.rank, place)

@@ -128,7 +128,9 @@ Test(search, ranks_by_how_often_and_then_the_newest_first)
     corpus_serve_texts(texts, sizeof texts / sizeof *texts, &served);
     cr_assert_eq(set(&filter, "garden boat"), OK);
     range.max = log_since(flume_log(served.flume));
-    cr_assert_eq(search_rank(served.flume, &filter, &range, INT64_MAX, &hits, &count, &complete), OK);
+    cr_assert_eq(search_rank(served.flume, &filter, &range, (struct search_ends){ false, false }, INT64_MAX, &hits,
+                             &count, &complete),
+                 OK);
     cr_assert(complete);
     cr_assert_eq(count, 3);
     cr_assert(hits[0].rank > hits[1].rank && hits[1].rank == hits[2].rank);
