@@ -5,14 +5,15 @@
 
 #include "server/text.h"
 
-/* Digits alone; false for none. What is too long for a number is past every end. */
+/* Digits alone; false for none. What is too large for a number is the largest. */
 static bool range_number(struct slice text, int64_t *ret)
 {
     int64_t n = 0;
     if (text.len == 0) return false;
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] < '0' || text.data[i] > '9') return false;
-        n = n > INT64_MAX / 10 - 1 ? INT64_MAX / 10 : n * 10 + (text.data[i] - '0');
+        int digit = text.data[i] - '0';
+        n = n > (INT64_MAX - digit) / 10 ? INT64_MAX : n * 10 + digit;
     }
     *ret = n;
     return true;

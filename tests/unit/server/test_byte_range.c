@@ -51,6 +51,8 @@ Test(byte_range, nothing_in_it)
     is_not(RANGE_OUTSIDE, "bytes=0-", 0);
     is_not(RANGE_OUTSIDE, "bytes=-1", 0);
     is_not(RANGE_OUTSIDE, "bytes=99999999999999999999-", 10);
+    is_not(RANGE_OUTSIDE, "bytes=3000000000000000000-22222222222222222222", 10);
+    is_not(RANGE_OUTSIDE, "bytes=9223372036854775807-9223372036854775808", 10);
 }
 
 Test(byte_range, what_is_none_is_left_alone)
