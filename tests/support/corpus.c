@@ -406,7 +406,7 @@ void corpus_dump_postings(struct kv_txn *txn, kv_table table, struct buf *out)
 {
     struct corpus_kv store;
     struct kv_txn *to;
-    kv_table copy;
+    kv_table copy = 0;
     if (!corpus_joins(txn, table)) {
         corpus_dump_table(txn, table, out);
         return;

@@ -277,10 +277,14 @@ Test(http_slow, more_of_them_than_allowed_are_refused, .timeout = 60)
     ask_all(fds, 3, HEAD("/slow") CLOSE);
     cr_assert(kit_until(held_are, &one));
     cr_assert(kit_until(briefly_were, &three));
-    char *answer = http_kit_ask(&kit, HEAD("/slow") CLOSE);
-    cr_expect_eq(http_kit_status(answer), 503);
-    cr_expect(strstr(answer, "/problems/overloaded") != NULL && strstr(answer, "Retry-After: ") != NULL, "%s", answer);
-    free(answer);
+    char *answer;
+    for (int i = 0; i < 4; i++) { /* who is refused holds no place */
+        answer = http_kit_ask(&kit, HEAD("/slow") CLOSE);
+        cr_expect_eq(http_kit_status(answer), 503);
+        cr_expect(strstr(answer, "/problems/overloaded") != NULL && strstr(answer, "Retry-After: ") != NULL, "%s",
+                  answer);
+        free(answer);
+    }
     answer = http_kit_ask(&kit, HEAD("/rows") NDJSON CLOSE);
     cr_expect(strstr(answer, "{\"n\":0}\n") != NULL && strstr(answer, "/problems/overloaded") != NULL, "%s", answer);
     free(answer);

@@ -141,6 +141,19 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+Test(blob_dir, a_file_that_is_written_while_it_is_hashed_is_neither_good_nor_bad)
+{
+    uint8_t id[BLOB_ID_BYTES];
+    bool is_new;
+    struct blob_file file;
+    cr_assert_eq(add("a blob", id, &is_new), OK);
+    cr_assert_eq(blob_open(dir, id, &file), OK);
+    spoil(id, "longer than it was");
+    cr_expect_eq(blob_check(dir, id, &file, NULL), ERR_CHANGED);
+    cr_expect_eq(blob_known(dir, id, &file), BLOB_UNKNOWN);
+    blob_close(&file);
+}
+
 /* Its times may stand still while it changes once more. */
 Test(blob_dir, a_file_that_was_just_written_is_not_remembered)
 {

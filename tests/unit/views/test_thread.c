@@ -83,6 +83,16 @@ Test(thread, a_reply_stands_behind_what_it_names_whatever_the_time)
     stop();
 }
 
+Test(thread, a_message_stands_behind_the_one_before_it_in_its_feed)
+{
+    say(0, 50, "{\"type\":\"post\"}", 0, 0);
+    say(4, 10, "{\"type\":\"post\",\"root\":\"1\"},\"previous\":\"2\"", 0, 2);
+    say(2, 40, "{\"type\":\"post\",\"root\":\"1\"}", 0, 0);
+    serve();
+    cr_assert_eq(thread_is((unsigned[]){ 0, 2, 4 }, 3, false), 0);
+    stop();
+}
+
 Test(thread, a_lost_root_and_a_lost_branch_are_named)
 {
     say(2, 10, REPLY, 0, 8);
