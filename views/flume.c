@@ -15,6 +15,7 @@
 
 #define FLUME_POLL_MS 500
 #define FLUME_QUEUE_MAX ((size_t)64 << 20)
+#define WARM_AFTER_MS 200 /* of the start */
 
 /* ---- telling ------------------------------------------------------------------------------------------------- */
 
@@ -78,6 +79,7 @@ static int64_t flume_next_ms(struct flume *flume, int64_t now_ms)
     if (flume->view_failure.err != OK) next = earlier(next, flume->retry_ms);
     (void)pthread_mutex_unlock(&flume->lock);
     next = earlier(next, earlier(flume->late.next_ms, flume->lag.next_ms));
+    if (flume->warm_ms > now_ms) next = earlier(next, flume->warm_ms);
     if (flume->follow_path != NULL) next = earlier(next, now_ms + flume->options.poll_ms);
     return next;
 }
@@ -89,6 +91,12 @@ static void flume_sleep(struct flume *flume)
     struct pollfd fds[2] = { { .fd = flume->wake_fd, .events = POLLIN },
                              { .fd = flume->inotify_fd, .events = POLLIN } };
     (void)poll(fds, 2, (int)ms);
+}
+
+/* Not in the first moments: pages are mapped under a lock that every new thread and every growing heap wants as well. */
+static bool flume_warms(struct flume *flume)
+{
+    return flume_now_ms() >= flume->warm_ms && log_warm(atomic_load(&flume->log));
 }
 
 static void flume_drain(struct flume *flume)
@@ -124,7 +132,7 @@ static void *flume_run(void *arg)
         waiters_tell(flume, flume_now_ms());
         /* Asked again: flume_close may have woken this thread before the wake-ups were taken. */
         bool idle = !worked && !atomic_load(&flume->closing);
-        if (idle && (lags || !log_warm(atomic_load(&flume->log)))) flume_sleep(flume);
+        if (idle && (lags || !flume_warms(flume))) flume_sleep(flume);
     }
     flume_finish(flume);
     return NULL;
@@ -248,6 +256,7 @@ int flume_open(const struct flume_options *options, struct flume **ret_flume)
     atomic_store(&flume->log, log);
     flume->told_head = log_durable(log);
     flume->pending_from = log_since(log);
+    flume->warm_ms = flume_now_ms() + WARM_AFTER_MS;
     late_open(flume);
     err = kv_open(flume->views_dir, true, &wiped, &flume->kv);
     if (err == OK) err = flume_load_views(flume, wiped);

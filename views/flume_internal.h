@@ -211,6 +211,8 @@ struct flume {
     int64_t received_ms;
     unsigned received_part; /* thousandths of a ms past it */
 
+    int64_t warm_ms; /* from when on idle moments go to log_warm */
+
     /* following */
     int inotify_fd;
     int64_t reopen_ms;
