@@ -16,6 +16,10 @@
 
 #define WS_KEEP_BYTES ((size_t)1 << 20) /* a buffer that grew larger is given back */
 
+/* Clients that are looked at before the first of them is sent to: what lies idle between two messages has to come from memory, and many
+ * are waited for as long as one. */
+#define WS_WAKE_TOGETHER 16
+
 #define WS_TIMER_S 5            /* how often a client is looked at */
 #define WS_TRY_AGAIN_LATER 1013 /* a code that the library has no name for */
 
@@ -261,16 +265,17 @@ int ws_client_writable(struct ws_clients *clients, struct ws_client *client)
     return 0;
 }
 
-/* A client that has taken everything so far gets what is new at once, without asking its socket first: what does not fit
- * stays with the library until it does. Whatever is out of the ordinary is left to the callback, which may close. */
+/* It has taken everything so far, and nothing is out of the ordinary. */
+static bool client_is_ready(const struct ws_client *client)
+{
+    return client->asked_ms == 0 && client->close_status == 0 && lws_get_close_length(client->wsi) == 0 &&
+           lws_partial_buffered(client->wsi) == 0;
+}
+
+/* A client that is ready gets what is new at once, without asking its socket first: what does not fit stays with the library until it
+ * does. All else is left to the callback, which may close. */
 static void client_push(struct ws_clients *clients, struct ws_client *client)
 {
-    bool ready = client->asked_ms == 0 && client->close_status == 0 && lws_get_close_length(client->wsi) == 0 &&
-                 lws_partial_buffered(client->wsi) == 0;
-    if (!ready) {
-        client_ask(client);
-        return;
-    }
     bool failed = client_collect(clients, client) != OK || client_write(clients, client) != 0;
     if (failed) client_close(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the frame could not be made");
     if (failed || client_unfinished(clients, client)) client_ask(client);
@@ -304,8 +309,22 @@ void ws_client_closed(struct ws_clients *clients, struct ws_client *client)
 
 void ws_clients_wake(struct ws_clients *clients)
 {
-    for (struct ws_client *client = clients->first; client != NULL; client = client->next)
-        if (client->live != NULL && live_wake(client->live)) client_push(clients, client);
+    struct ws_client *woken[WS_WAKE_TOGETHER];
+    bool ready[WS_WAKE_TOGETHER];
+    for (struct ws_client *client = clients->first; client != NULL;) {
+        size_t count = 0;
+        for (; client != NULL && count < WS_WAKE_TOGETHER; client = client->next) {
+            if (client->live == NULL || !live_wake(client->live)) continue;
+            ready[count] = client_is_ready(client);
+            woken[count++] = client;
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (ready[i])
+                client_push(clients, woken[i]);
+            else
+                client_ask(woken[i]);
+        }
+    }
 }
 
 void ws_clients_close(struct ws_clients *clients)

@@ -377,6 +377,37 @@ Test(ws, many_clients_get_what_each_asked_for)
     (void)close(late);
 }
 
+/* More than are looked at together when something is new, and one in the middle that is behind. */
+Test(ws, each_of_many_clients_gets_all_that_is_new)
+{
+    enum { CLIENTS = 40, BEHIND = 20, RECORDS = 300, STEP = 50, LENGTH = 2100 };
+    int fds[CLIENTS];
+    char value[LENGTH + 3], part[32];
+    kit.config.sockets_max = CLIENTS;
+    for (int i = 0; i < CLIENTS; i++)
+        fds[i] = connect_to("/live?old=false");
+    for (int i = 0; i < CLIENTS; i++)
+        frame_with(fds[i], "\"sync\":true");
+    for (int done = 0; done < RECORDS; done += STEP) {
+        for (int k = 1; k <= STEP; k++) {
+            (void)snprintf(value, sizeof value, "\"%0*d\"", LENGTH, done + k);
+            append(value);
+        }
+        for (int i = 0; i < CLIENTS; i++) {
+            for (int k = 1; k <= STEP && i != BEHIND; k++) {
+                (void)snprintf(part, sizeof part, "0000%d\"", done + k);
+                frame_with(fds[i], part);
+            }
+        }
+    }
+    for (int k = 1; k <= RECORDS; k++) {
+        (void)snprintf(part, sizeof part, "0000%d\"", k);
+        frame_with(fds[BEHIND], part);
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        (void)close(fds[i]);
+}
+
 Test(ws, a_stop_says_going_away)
 {
     int fd = connect_to("/live");
