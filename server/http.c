@@ -12,6 +12,7 @@
 #include "server/gate.h"
 #include "server/http_internal.h"
 #include "server/parallel.h"
+#include "server/step_back.h"
 
 /* Memory of one connection: head of the request, head and buffer of the answer. 32 KiB is the most that libmicrohttpd
  * takes from malloc, above it maps pages for every connection. */
@@ -88,6 +89,7 @@ static int daemon_start(struct http *http)
     if (config->http_threads < 2) options[0].option = MHD_OPTION_END;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                      MHD_USE_ERROR_LOG;
+    step_first(); /* for the library's threads, which start in there */
     http->daemon = MHD_start_daemon(flags, 0, NULL, NULL, exchange_step, http, MHD_OPTION_EXTERNAL_LOGGER, on_message,
                                     NULL, MHD_OPTION_URI_LOG_CALLBACK, exchange_open, http, MHD_OPTION_NOTIFY_COMPLETED,
                                     exchange_over, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
@@ -95,6 +97,7 @@ static int daemon_start(struct http *http)
                                     (unsigned)(config->connections_max + config->http_threads),
                                     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_timeout + IDLE_GRACE,
                                     MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    step_usual();
     return http->daemon != NULL ? OK : err_set(ERR_IO, "the HTTP library does not start");
 }
 

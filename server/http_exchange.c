@@ -8,6 +8,7 @@
 #include "server/gate.h"
 #include "server/handshake.h"
 #include "server/http_internal.h"
+#include "server/step_back.h"
 #include "server/text.h"
 #include "store/blob_dir.h"
 
@@ -496,14 +497,9 @@ static enum MHD_Result body_take(struct exchange *exchange, const char *data, si
     return MHD_YES;
 }
 
-enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-                              const char *version, const char *upload, size_t *upload_len, void **state)
+static enum MHD_Result exchange_next(struct exchange *exchange, const char *method, const char *version,
+                                     const char *upload, size_t *upload_len)
 {
-    struct exchange *exchange = *state;
-    (void)cls;
-    (void)connection;
-    (void)url;
-    if (exchange == NULL) return MHD_NO;
     if (!exchange->begun) return exchange_begin(exchange, method, version);
     if (*upload_len > 0) {
         size_t len = *upload_len;
@@ -516,4 +512,16 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, cons
         if (handler_run(exchange)) return MHD_YES;
     }
     return exchange_answer(exchange);
+}
+
+enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *upload, size_t *upload_len, void **state)
+{
+    struct exchange *exchange = *state;
+    (void)cls;
+    (void)connection;
+    (void)url;
+    if (exchange == NULL) return MHD_NO;
+    step_aside();
+    return exchange_next(exchange, method, version, upload, upload_len);
 }

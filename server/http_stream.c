@@ -7,6 +7,7 @@
 #include "server/patience.h"
 #include "server/rows.h"
 #include "server/send_buffer.h"
+#include "server/step_back.h"
 
 #define STREAM_BLOCK ((size_t)64 << 10) /* the most that is sent at once; the memory of a connection may allow less */
 #define STREAM_LEAST ((size_t)4 << 10)
@@ -229,6 +230,7 @@ static ssize_t stream_read(void *cls, uint64_t at, char *to, size_t max)
     struct exchange *exchange = cls;
     size_t share = stream_share(exchange->http);
     (void)at;
+    step_aside();
     if (max > share) max = share;
     for (;;) {
         bool stopping = false, ending = false;

@@ -14,6 +14,7 @@
 
 #include "server/diag.h"
 #include "server/jobs.h"
+#include "server/step_back.h"
 #include "server/ws_client.h"
 #include "server/ws_head.h"
 
@@ -188,6 +189,7 @@ static int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
     struct ws *ws = context == NULL ? NULL : lws_context_user(context);
     struct ws_client *client = user;
     if (ws == NULL) return 0;
+    step_aside();
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum"
     switch (reason) {
@@ -238,6 +240,7 @@ static bool ws_over(struct ws *ws)
 static void *ws_thread(void *ctx)
 {
     struct ws *ws = ctx;
+    step_first();
     while (!ws_over(ws) && lws_service(ws->context, 0) >= 0) {
     }
     return NULL;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "server/limits.h"
+#include "server/step_back.h"
 #include "server/ws_frame.h"
 
 /* One turn of a client: enough to fill its socket, little enough that the others come soon. What the socket does not take
@@ -324,6 +325,7 @@ void ws_clients_wake(struct ws_clients *clients)
             else
                 client_ask(woken[i]);
         }
+        step_aside();
     }
 }
 
