@@ -143,6 +143,7 @@ struct api_reply {
     struct rows *stream;    /* instead of body: rows pulled while the client reads (rows.h); owned by the reply */
     bool uri_ids;           /* as the request's; api_json and api_reply_rows see to it */
     bool slow;              /* it took longer than the thread's patience (patience.h) */
+    bool long_page;         /* it is slow for the number of its rows only */
     enum api_format { API_JSON, API_NDJSON, API_SSE, API_ATOM, API_RSS, API_JSON_FEED } format; /* of the stream */
 };
 

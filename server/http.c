@@ -140,6 +140,7 @@ static void *beat_run(void *cls)
 
 static void http_free(struct http *http)
 {
+    jobs_stop(http->pages);
     jobs_stop(http->jobs);
     ahead_pool_stop(http->server->ahead);
     http->server->ahead = NULL;
@@ -157,9 +158,11 @@ int http_start(struct server *server, struct http **ret_http)
     if (http == NULL) return err_set(ERR_NOMEM, "out of memory");
     http->server = server;
     int err = jobs_start(server->config->query_threads, server->config->queries_max, &http->jobs);
+    if (err == OK) err = jobs_start(server->config->http_threads, INT64_MAX, &http->pages);
     /* An HTTP thread that waits for a batch is one more. */
     if (err == OK) err = ahead_pool_start(parallel_cores() - 1, &server->ahead);
     if (err != OK) {
+        jobs_stop(http->pages);
         jobs_stop(http->jobs);
         free(http);
         return err;

@@ -11,11 +11,10 @@ void handler_resume(void *ctx)
     exchange->state = EXCHANGE_WOKEN;
     if (parked) {
         exchange_list_remove(exchange);
-        http->waiting--;
-        MHD_resume_connection(exchange->connection);
     }
     if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
     (void)pthread_mutex_unlock(&http->lock);
+    if (parked) exchange_give_back(exchange);
 }
 
 void handler_left(struct http *http)
@@ -63,14 +62,17 @@ bool handler_run(struct exchange *exchange)
 {
     struct http *http = exchange->http;
     bool reads = exchange->req.method == API_GET || exchange->req.method == API_HEAD;
+    if (reads && exchange->owner->slow && handler_give_first(exchange)) return true;
     for (;;) {
         if (!handler_enter(exchange)) {
             handler_closing(exchange);
             return false;
         }
         patience_limit(reads ? http_patience(http) : 0);
+        patience_short_pages(reads);
         bool wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
         patience_limit(0);
+        patience_short_pages(false);
         bool slow = reads && !wait && exchange->reply.slow;
         bool parked = slow ? handler_give(exchange) : wait && handler_park(exchange);
         /* From here on the exchange may be gone, if it is parked or given away. */

@@ -32,13 +32,15 @@ struct http_connection {
     struct exchange *open;
     struct gate_times times; /* see gate_watch */
     bool loopback;           /* which door it came through: gate.h */
+    bool slow;               /* its last query took long: the next one is not even tried on an HTTP thread */
 };
 
 struct http {
     struct server *server;
     struct MHD_Daemon *daemon;
     pthread_t beat_thread;
-    struct jobs *jobs; /* what takes longer than others can wait for it */
+    struct jobs *jobs;  /* what takes longer than others can wait for it */
+    struct jobs *pages; /* pages of many rows; as many as there are connections */
 
     pthread_mutex_t lock;
     pthread_cond_t
@@ -151,14 +153,18 @@ void exchange_cancel_waits(struct http *http);
 /* What may be looked for on an HTTP thread, in ms; what takes longer is begun anew, or gone on with, by a job. The less, the more jobs there are. */
 #define HTTP_PATIENCE 5
 #define HTTP_PATIENCE_BUSY 1
+#define PAGE_PATIENCE 100 /* on a thread for pages */
 int64_t http_patience(const struct http *http);
 
-/* Suspends the connection and gives the exchange away to job.work, which resumes it: from then on it is not touched. Under http->lock; false =
- * there are too many jobs. */
+/* Suspends the connection and gives the exchange away to job.work, which ends with exchange_give_back: from then on it is not touched. Not under
+ * http->lock; false = there are too many jobs. */
 bool exchange_give(struct exchange *exchange, void (*work)(void *ctx));
+void exchange_give_back(struct exchange *exchange); /* resumes it */
 
-/* The handler is begun anew by a job; false = there are too many, and the problem is made. */
+/* The handler is begun anew by a job, because of what it has just answered; false = there are too many, and the problem is made. */
 bool handler_give(struct exchange *exchange);
+/* The handler is begun by a job because this connection's queries take long; false = it has to be called here. */
+bool handler_give_first(struct exchange *exchange);
 
 /* ---- http_answer.c ---- */
 

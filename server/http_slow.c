@@ -1,19 +1,40 @@
 /* Queries that take long: what an HTTP thread must not look for any longer goes on on a thread of the jobs. */
 #include "server/http_internal.h"
+#include "server/patience.h"
 
 int64_t http_patience(const struct http *http)
 {
     return jobs_busy(http->jobs) ? HTTP_PATIENCE_BUSY : HTTP_PATIENCE;
 }
 
+/* With a place in `jobs`. Who is woken may take the processor from who wakes: never under http->lock, which everybody would wait for then. */
+static void exchange_hand_over(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx))
+{
+    struct http *http = exchange->http;
+    exchange->job = (struct job){ .work = work, .ctx = exchange };
+    (void)pthread_mutex_lock(&http->lock);
+    MHD_suspend_connection(exchange->connection);
+    http->waiting++;
+    (void)pthread_mutex_unlock(&http->lock);
+    jobs_add(jobs, &exchange->job);
+}
+
+void exchange_give_back(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    MHD_resume_connection(exchange->connection);
+    /* the exchange may be gone, and http goes when nobody waits */
+    (void)pthread_mutex_lock(&http->lock);
+    http->waiting--;
+    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
+    (void)pthread_mutex_unlock(&http->lock);
+}
+
 bool exchange_give(struct exchange *exchange, void (*work)(void *ctx))
 {
     struct http *http = exchange->http;
     if (!jobs_reserve(http->jobs)) return false;
-    exchange->job = (struct job){ .work = work, .ctx = exchange };
-    MHD_suspend_connection(exchange->connection);
-    http->waiting++;
-    jobs_add(http->jobs, &exchange->job);
+    exchange_hand_over(exchange, http->jobs, work);
     return true;
 }
 
@@ -27,40 +48,90 @@ static void reply_renew(struct api_reply *reply)
     reply->body = buf_renew(body, body.max);
 }
 
+/* The handler's answer is there, or it waits. It is on a thread of the jobs. */
+static void handler_worked(struct exchange *exchange, bool wait)
+{
+    struct http *http = exchange->http;
+    (void)pthread_mutex_lock(&http->lock);
+    exchange->done = !wait;
+    bool park = wait && exchange->state == EXCHANGE_RUNNING;
+    if (park) {
+        exchange->state = EXCHANGE_PARKED;
+        exchange_list_add(&http->parked, exchange);
+    }
+    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
+    (void)pthread_mutex_unlock(&http->lock);
+    if (!park) exchange_give_back(exchange);
+}
+
 /* The handler once more, on a thread of the jobs. */
 static void handler_work(void *ctx)
 {
     struct exchange *exchange = ctx;
     struct http *http = exchange->http;
     bool entered = handler_enter(exchange), wait = false;
+    int64_t began_ms = flume_now_ms();
     if (entered)
         wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
     else
         handler_closing(exchange);
-    (void)pthread_mutex_lock(&http->lock);
-    exchange->done = !wait;
-    if (wait && exchange->state == EXCHANGE_RUNNING) {
-        exchange->state = EXCHANGE_PARKED;
-        exchange_list_add(&http->parked, exchange);
-    } else {
-        http->waiting--;
-        MHD_resume_connection(exchange->connection);
+    exchange->owner->slow = flume_now_ms() - began_ms >= HTTP_PATIENCE_BUSY;
+    handler_worked(exchange, wait);
+    if (entered) handler_left(http);
+}
+
+static void too_many(struct exchange *exchange)
+{
+    (void)api_header_add(&exchange->reply, "Retry-After", "1");
+    (void)api_problem(&exchange->reply, "overloaded", NULL, "%lld queries that take long are under way already",
+                      (long long)exchange->http->server->config->queries_max);
+}
+
+/* The page turned out to be a query that takes long: true = it goes on as one. */
+static bool page_is_slow(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    if (!exchange->reply.slow) return false;
+    reply_renew(&exchange->reply);
+    if (jobs_reserve(http->jobs)) {
+        exchange->job = (struct job){ .work = handler_work, .ctx = exchange };
+        jobs_add(http->jobs, &exchange->job);
+        return true;
     }
-    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
-    (void)pthread_mutex_unlock(&http->lock);
+    too_many(exchange);
+    return false;
+}
+
+/* A page of many rows, on a thread for pages: those that only have many rows do not wait for those that look for long. */
+static void page_work(void *ctx)
+{
+    struct exchange *exchange = ctx;
+    struct http *http = exchange->http;
+    bool entered = handler_enter(exchange), wait = false;
+    patience_limit(PAGE_PATIENCE);
+    if (entered)
+        wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
+    else
+        handler_closing(exchange);
+    patience_limit(0);
+    /* from here on the exchange may be gone */
+    if (wait || !page_is_slow(exchange)) handler_worked(exchange, wait);
     if (entered) handler_left(http);
 }
 
 bool handler_give(struct exchange *exchange)
 {
-    struct http *http = exchange->http;
+    bool page = exchange->reply.long_page, given = true;
     reply_renew(&exchange->reply);
-    (void)pthread_mutex_lock(&http->lock);
-    bool given = exchange_give(exchange, handler_work);
-    (void)pthread_mutex_unlock(&http->lock);
-    if (given) return true;
-    (void)api_header_add(&exchange->reply, "Retry-After", "1");
-    (void)api_problem(&exchange->reply, "overloaded", NULL, "%lld queries that take long are under way already",
-                      (long long)http->server->config->queries_max);
-    return false;
+    if (page && jobs_reserve(exchange->http->pages))
+        exchange_hand_over(exchange, exchange->http->pages, page_work);
+    else
+        given = exchange_give(exchange, handler_work);
+    if (!given) too_many(exchange);
+    return given;
+}
+
+bool handler_give_first(struct exchange *exchange)
+{
+    return !atomic_load(&exchange->http->ending) && exchange_give(exchange, handler_work);
 }

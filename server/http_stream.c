@@ -178,21 +178,32 @@ static void stream_look(struct exchange *exchange, bool *ret_stopping, bool *ret
     (void)pthread_mutex_unlock(&http->lock);
 }
 
+/* What a job does of a stream before it gives it back: a row, and as many more as come within STREAM_WORK_MS, up to a block. */
+#define STREAM_WORK_MS 5
+
+static void stream_fill_slowly(struct exchange *exchange)
+{
+    int64_t began_ms = flume_now_ms(), took_ms;
+    size_t had;
+    do {
+        had = stream_bytes(exchange);
+        stream_fill(exchange, had + 1);
+        took_ms = flume_now_ms() - began_ms;
+    } while (stream_bytes(exchange) > had && had < STREAM_BLOCK && took_ms < STREAM_WORK_MS && !exchange->finished);
+    /* the rows after these will take long as well */
+    exchange->slow = took_ms >= STREAM_WORK_MS && stream_bytes(exchange) > had && !exchange->finished;
+}
+
 /* Looks for the next row on a thread of the jobs. */
 static void stream_work(void *ctx)
 {
     struct exchange *exchange = ctx;
     struct http *http = exchange->http;
     atomic_fetch_add(&http->handling, 1);
-    if (!atomic_load(&http->ending)) stream_fill(exchange, 1);
-    (void)pthread_mutex_lock(&http->lock);
-    http->waiting--;
+    if (!atomic_load(&http->ending)) stream_fill_slowly(exchange);
     stream_flows(exchange, true);
-    MHD_resume_connection(exchange->connection);
-    /* from here on the exchange may be gone */
     atomic_fetch_sub(&http->handling, 1);
-    if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
-    (void)pthread_mutex_unlock(&http->lock);
+    exchange_give_back(exchange);
 }
 
 /* false = there are too many jobs: the stream ends with an error that says so. */
@@ -200,11 +211,9 @@ static bool stream_give_away(struct exchange *exchange)
 {
     struct http *http = exchange->http;
     exchange->slow = false;
-    (void)pthread_mutex_lock(&http->lock);
     stream_flows(exchange, false);
-    bool given = exchange_give(exchange, stream_work);
-    (void)pthread_mutex_unlock(&http->lock);
-    if (given) return true;
+    if (exchange_give(exchange, stream_work)) return true;
+    stream_flows(exchange, true);
     int err = err_set(ERR_QUEUE, "%lld queries that take long are under way already",
                       (long long)http->server->config->queries_max);
     (void)rows_error_framed(err, exchange->reply.format, &exchange->out);

@@ -93,8 +93,8 @@ void jobs_add(struct jobs *jobs, struct job *job)
     (void)pthread_mutex_lock(&jobs->lock);
     *jobs->tail = job;
     jobs->tail = &job->next;
-    (void)pthread_cond_signal(&jobs->changed);
     (void)pthread_mutex_unlock(&jobs->lock);
+    (void)pthread_cond_signal(&jobs->changed);
 }
 
 bool jobs_busy(const struct jobs *jobs)

@@ -3,6 +3,7 @@
 #include "server/api.h"
 
 static _Thread_local int64_t limit_ms;
+static _Thread_local bool short_pages;
 
 void patience_limit(int64_t ms)
 {
@@ -12,6 +13,16 @@ void patience_limit(int64_t ms)
 bool patience_limited(void)
 {
     return limit_ms > 0;
+}
+
+void patience_short_pages(bool only)
+{
+    short_pages = only;
+}
+
+bool patience_for_page(int64_t rows)
+{
+    return !short_pages || rows <= PATIENCE_PAGE_ROWS;
 }
 
 int64_t patience_of(int64_t ms)

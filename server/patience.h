@@ -12,6 +12,11 @@ struct server;
 void patience_limit(int64_t ms);
 bool patience_limited(void);
 
+/* Pages of more rows than that are made where they hold nobody up, however quick each of their rows is. */
+#define PATIENCE_PAGE_ROWS 200
+void patience_short_pages(bool only); /* of this thread from now on */
+bool patience_for_page(int64_t rows);
+
 int64_t patience_of(int64_t ms); /* `ms`, or what the thread has if that is less */
 int64_t patience_of_query(const struct server *server);
 

@@ -249,7 +249,9 @@ int api_reply_rows(struct api_request *req, struct api_reply *reply, struct rows
         if (rows->live) rows_watch(rows);
         return API_DONE;
     }
-    int err = page_collect(req, reply, rows);
+    reply->long_page = !patience_for_page(rows->limit);
+    int err = reply->long_page ? err_set(ERR_SLOW, "others would wait for a page of so many rows")
+                               : page_collect(req, reply, rows);
     rows_free(rows);
     return err == OK ? API_DONE : api_problem_err(reply, err);
 }

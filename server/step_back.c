@@ -24,37 +24,43 @@ struct turn_attributes {
 
 /* A thread that wakes takes the processor at once from one whose turns are longer (Linux 6.12 and later; before that a turn is as long as the
  * system likes). No privilege is needed. */
-static void turn_set(uint64_t length_ns)
+static void turn_set(uint32_t policy, uint64_t length_ns)
 {
 #if defined SYS_sched_getattr && defined SYS_sched_setattr
     struct turn_attributes now = { .size = sizeof now };
     if (syscall(SYS_sched_getattr, 0, &now, (unsigned)sizeof now, 0U) != 0 || now.policy != SCHED_OTHER) return;
     now.size = sizeof now;
+    now.policy = policy;
     now.runtime = length_ns;
     (void)syscall(SYS_sched_setattr, 0, &now, 0U);
 #else
+    (void)policy;
     (void)length_ns;
 #endif
 }
 
 void step_first(void)
 {
-    turn_set(TURN_SHORT);
+    turn_set(SCHED_OTHER, TURN_SHORT);
 }
 
 void step_usual(void)
 {
-    turn_set(0);
+    turn_set(SCHED_OTHER, 0);
 }
 
 void step_aside(void)
 {
     static _Thread_local int64_t began_ns;
+    static _Thread_local long slept;
     struct timespec now;
+    struct rusage used;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    if (now_ns - began_ns < TURN_SHORT) return;
-    (void)sched_yield();
+    if (now_ns - began_ns < TURN_SHORT || getrusage(RUSAGE_THREAD, &used) != 0) return;
+    /* Who has slept in between has not had his turn: he would give away what he was just woken for. */
+    if (used.ru_nvcsw == slept) (void)sched_yield();
+    slept = used.ru_nvcsw;
     began_ns = now_ns;
 }
 
@@ -62,5 +68,6 @@ void step_back(void)
 {
     /* Linux has a niceness for each thread. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + NICER);
-    turn_set(TURN_LONG);
+    /* whoever wakes them for a job is not to be put aside for that */
+    turn_set(SCHED_BATCH, TURN_LONG);
 }

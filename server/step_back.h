@@ -11,7 +11,7 @@ void step_usual(void); /* as if step_first had not been called */
 /* Between two pieces of work: the system looks only every few milliseconds whether a turn is over, so that whoever has much to do says so. */
 void step_aside(void);
 
-/* The calling thread leaves the processor to those that answer; not by so much that it would starve. */
+/* The calling thread leaves the processor to those that answer, and works in long turns; not by so much that it would starve. */
 void step_back(void);
 
 #endif

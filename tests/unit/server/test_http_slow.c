@@ -126,6 +126,21 @@ static int slow_next(struct rows *rows, struct buf *out)
     return 1;
 }
 
+/* A thousand rows, each found at once. */
+static int many_next(struct rows *rows, struct buf *out)
+{
+    struct slow_rows *self = (struct slow_rows *)rows;
+    if (self->at == 0 && !patience_for_page(INT64_MAX)) (void)atomic_fetch_add(&briefly, 1);
+    if (self->at == 0 && patience_for_page(INT64_MAX)) {
+        patience_limit(0);
+        (void)look();
+        patience_limit(1000);
+    }
+    buf_printf(out, "%d", self->at);
+    rows->cursor = self->at++;
+    return 1;
+}
+
 static int slow_page(struct rows *rows, struct buf *out)
 {
     return buf_printf(out, "gt=%lld", (long long)rows->cursor);
@@ -137,6 +152,16 @@ static void slow_free(struct rows *rows)
 }
 
 static const struct rows_ops slow_ops = { .next = slow_next, .next_page = slow_page, .free = slow_free };
+
+static const struct rows_ops many_ops = { .next = many_next, .next_page = slow_page, .free = slow_free };
+
+static int handle_many(struct api_request *req, struct api_reply *reply)
+{
+    struct slow_rows *self = calloc(1, sizeof *self);
+    self->rows = (struct rows){ .ops = &many_ops, .server = req->server, .member = "rows", .cursor = SEQ_EMPTY };
+    (void)api_query_int(req, reply, "limit", 0, 1000, &self->rows.limit);
+    return api_reply_rows(req, reply, &self->rows);
+}
 
 static int handle_rows(struct api_request *req, struct api_reply *reply)
 {
@@ -153,6 +178,7 @@ static const struct api_route routes[] = {
     { API_GET, "/slow/id", handle_slow_id, "slowId", API_SCOPE_READ },
     { API_GET, "/slow/wait", handle_slow_wait, "slowWait", API_SCOPE_READ },
     { API_GET, "/never", handle_never, "never", API_SCOPE_READ },
+    { API_GET, "/many", handle_many, "many", API_SCOPE_READ },
     { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ },
     { 0 },
 };
@@ -266,6 +292,62 @@ Test(http_slow, what_takes_too_long_everywhere_is_503, .timeout = 60)
     cr_expect_eq(http_kit_status(answer), 503);
     cr_expect(strstr(answer, "/problems/query-timeout") != NULL, "%s", answer);
     free(answer);
+    http_kit_stop(&kit);
+}
+
+Test(http_slow, a_page_of_many_rows_holds_up_nobody, .timeout = 120)
+{
+    int fds[CLIENTS];
+    unsigned two = 2;
+    start(1, 1); /* they take no place of a query that takes long */
+    ask_all(fds, CLIENTS, HEAD("/many?limit=1000") CLOSE);
+    cr_assert(kit_until(held_are, &two));
+    expect_hello();
+    gate_open();
+    expect_all(fds, CLIENTS, ",998,999],");
+    cr_expect_eq(atomic_load(&briefly), 0);
+    http_kit_stop(&kit);
+}
+
+Test(http_slow, a_page_of_as_many_rows_as_others_wait_for_is_made_at_once, .timeout = 60)
+{
+    start(1, 1);
+    gate_open();
+    char *answer = http_kit_ask(&kit, HEAD("/many?limit=200") CLOSE);
+    cr_expect(strstr(answer, ",198,199],") != NULL, "%s", answer);
+    cr_expect_eq(atomic_load(&briefly), 1);
+    free(answer);
+    http_kit_stop(&kit);
+}
+
+static bool clock_is_at(void *ctx)
+{
+    return flume_now_ms() >= *(int64_t *)ctx;
+}
+
+static void ask_on(int fd, const char *request, const char *part)
+{
+    http_kit_send(fd, request);
+    char *answer = http_kit_read(fd, part, HTTP_KIT_MS);
+    cr_assert(strstr(answer, part) != NULL, "%s", answer);
+    free(answer);
+}
+
+Test(http_slow, whose_query_took_long_is_not_tried_among_the_others_again, .timeout = 60)
+{
+    unsigned one = 1;
+    start(2, 64);
+    int fd = http_kit_connect(&kit);
+    http_kit_send(fd, HEAD("/slow") "\r\n");
+    cr_assert(kit_until(held_are, &one));
+    int64_t later = flume_now_ms() + 20;
+    cr_assert(kit_until(clock_is_at, &later));
+    gate_open();
+    ask_on(fd, "", "{\"slow\":true}");
+    cr_expect_eq(atomic_load(&briefly), 1);
+    ask_on(fd, HEAD("/slow") "\r\n", "{\"slow\":true}");
+    cr_expect_eq(atomic_load(&briefly), 1);
+    (void)close(fd);
     http_kit_stop(&kit);
 }
 

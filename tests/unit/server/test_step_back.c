@@ -26,7 +26,7 @@ static int niceness_of_thread(void)
 
 struct seen {
     uint64_t usual, first, again, back;
-    int nice_first, nice_back;
+    int nice_first, nice_back, policy_first, policy_back;
 };
 
 static void *see_inherited(void *ctx)
@@ -42,6 +42,7 @@ static void *see(void *ctx)
     seen->usual = turn_of_thread();
     step_first();
     seen->nice_first = niceness_of_thread();
+    seen->policy_first = sched_getscheduler(0);
     cr_assert_eq(pthread_create(&inside, NULL, see_inherited, &seen->first), 0);
     (void)pthread_join(inside, NULL);
     step_usual();
@@ -49,6 +50,7 @@ static void *see(void *ctx)
     step_back();
     seen->back = turn_of_thread();
     seen->nice_back = niceness_of_thread();
+    seen->policy_back = sched_getscheduler(0);
     return NULL;
 }
 
@@ -63,6 +65,8 @@ Test(step_back, those_that_answer_have_shorter_turns_than_those_that_step_back)
     cr_assert_eq(seen.nice_back, nice + 5 < 19 ? nice + 5 : 19);
     if (seen.usual == 0 || sched_getscheduler(0) != SCHED_OTHER)
         return; /* before Linux 6.12; started as something else */
+    cr_assert_eq(seen.policy_first, SCHED_OTHER);
+    cr_assert_eq(seen.policy_back, SCHED_BATCH);
     cr_assert_eq(seen.first, 100000);
     cr_assert_eq(seen.again, seen.usual);
     cr_assert_eq(seen.back, 100000000);
