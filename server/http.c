@@ -24,7 +24,7 @@
 
 #define ENDING_MS 500 /* for what is still running when the time is over */
 
-static void time_after(int64_t ms, struct timespec *ret_time)
+void time_after(int64_t ms, struct timespec *ret_time)
 {
     (void)clock_gettime(CLOCK_MONOTONIC, ret_time);
     ret_time->tv_sec += ms / 1000;
@@ -140,6 +140,7 @@ static void *beat_run(void *cls)
 
 static void http_free(struct http *http)
 {
+    turns_stop(http->turns);
     jobs_stop(http->pages);
     jobs_stop(http->jobs);
     ahead_pool_stop(http->server->ahead);
@@ -159,9 +160,11 @@ int http_start(struct server *server, struct http **ret_http)
     http->server = server;
     int err = jobs_start(server->config->query_threads, server->config->queries_max, &http->jobs);
     if (err == OK) err = jobs_start(server->config->http_threads, INT64_MAX, &http->pages);
+    if (err == OK) err = turns_start((size_t)server->config->http_threads, &http->turns);
     /* An HTTP thread that waits for a batch is one more. */
     if (err == OK) err = ahead_pool_start(parallel_cores() - 1, &server->ahead);
     if (err != OK) {
+        turns_stop(http->turns);
         jobs_stop(http->pages);
         jobs_stop(http->jobs);
         free(http);

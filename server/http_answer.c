@@ -3,6 +3,7 @@
 
 #include "server/http_internal.h"
 #include "server/refusal.h"
+#include "server/step_back.h"
 #include "server/text.h"
 
 #define BYTES_BLOCK ((size_t)64 << 10)
@@ -84,10 +85,31 @@ static void headers_put(const struct exchange *exchange, struct MHD_Response *re
     cors_put(exchange, response);
 }
 
+/* A body of so many bytes is given in turns where others take as much. */
+#define BODY_TURNS ((size_t)128 << 10)
+#define BODY_BLOCK ((size_t)32 << 10)
+
+static ssize_t body_read(void *cls, uint64_t at, char *to, size_t max)
+{
+    struct exchange *exchange = cls;
+    const struct buf *body = &exchange->reply.body;
+    step_aside();
+    if (turn_wait(exchange)) return 0;
+    size_t len = body->len - (size_t)at < max ? body->len - (size_t)at : max;
+    memcpy(to, body->data + at, len);
+    exchange->given += len;
+    return (ssize_t)len;
+}
+
 /* The body stays where it is until exchange_over, which comes after the last byte was sent. */
 static struct MHD_Response *body_response(struct exchange *exchange)
 {
     struct buf *body = &exchange->reply.body;
+    if (body->len >= BODY_TURNS && exchange->req.method != API_HEAD) {
+        stream_flows(exchange, true);
+        if (turns_crowded(exchange->http))
+            return MHD_create_response_from_callback(body->len, BODY_BLOCK, body_read, exchange, NULL);
+    }
     void *data = body->len > 0 ? body->data : (void *)(uintptr_t) "";
     return MHD_create_response_from_buffer(body->len, data, MHD_RESPMEM_PERSISTENT);
 }

@@ -112,7 +112,9 @@ bool exchange_hold(struct exchange *exchange)
 /* The library is done with the answer, so that its memory can serve the next one. */
 static void exchange_release(struct http *http, struct exchange *exchange)
 {
+    turn_end(exchange);
     stream_over(exchange);
+    stream_flows(exchange, false);
     ready_over(exchange);
     if (exchange->held > 0) (void)atomic_fetch_sub(&http->held, exchange->held);
     api_request_free(&exchange->req);

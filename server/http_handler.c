@@ -62,7 +62,7 @@ bool handler_run(struct exchange *exchange)
 {
     struct http *http = exchange->http;
     bool reads = exchange->req.method == API_GET || exchange->req.method == API_HEAD;
-    if (reads && exchange->owner->slow && handler_give_first(exchange)) return true;
+    if (reads && handler_give_first(exchange)) return true;
     for (;;) {
         if (!handler_enter(exchange)) {
             handler_closing(exchange);
@@ -70,7 +70,9 @@ bool handler_run(struct exchange *exchange)
         }
         patience_limit(reads ? http_patience(http) : 0);
         patience_short_pages(reads);
+        int64_t began = clock_us(CLOCK_MONOTONIC);
         bool wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
+        exchange->owner->heavy = clock_us(CLOCK_MONOTONIC) - began >= HTTP_HEAVY;
         patience_limit(0);
         patience_short_pages(false);
         bool slow = reads && !wait && exchange->reply.slow;

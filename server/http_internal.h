@@ -33,6 +33,7 @@ struct http_connection {
     struct gate_times times; /* see gate_watch */
     bool loopback;           /* which door it came through: gate.h */
     bool slow;               /* its last query took long: the next one is not even tried on an HTTP thread */
+    bool heavy;              /* not so long, but as long as many others */
 };
 
 struct http {
@@ -41,6 +42,7 @@ struct http {
     pthread_t beat_thread;
     struct jobs *jobs;  /* what takes longer than others can wait for it */
     struct jobs *pages; /* pages of many rows; as many as there are connections */
+    struct turns *turns;
 
     pthread_mutex_t lock;
     pthread_cond_t
@@ -57,7 +59,7 @@ struct http {
 
     /* without the lock: */
     _Atomic int64_t held;    /* bytes of bodies and answers in memory: exchange_hold */
-    _Atomic int64_t flowing; /* streams that are not suspended */
+    _Atomic int64_t flowing; /* streams, and bodies of many bytes, that are not suspended */
     _Atomic int64_t wide;    /* of them, those whose send buffer is free */
     _Atomic size_t handling; /* handlers running now; counted before `ending` is looked at */
     _Atomic bool stopping;   /* streams end after what they have, connections close after their answer */
@@ -110,9 +112,11 @@ struct exchange {
     bool finished;   /* nothing follows `out` */
     bool slow;       /* the next row has to be looked for by a job */
     bool counted;    /* in http->streams */
-    bool flows;      /* in http->flowing */
+    bool flows;      /* in http->flowing; also a body of many bytes */
     bool wide;       /* in http->wide */
     size_t flown;    /* bytes since it began to flow, up to when it was looked at */
+    uint64_t turn;   /* http_turns.c; 0 = none */
+    size_t given;    /* bytes in this turn */
 };
 
 void exchange_list_add(struct exchange_list *list, struct exchange *exchange); /* under http->lock */
@@ -148,6 +152,25 @@ void handler_closing(struct exchange *exchange);
 /* One round over the handlers that wait: ends those waits that can be ended. Only http_stop. */
 void exchange_cancel_waits(struct http *http);
 
+void time_after(int64_t ms, struct timespec *ret_time);
+
+/* ---- http_turns.c ---- */
+
+struct turns;
+int turns_start(size_t count, struct turns **ret_turns);
+void turns_stop(struct turns *turns); /* NULL is fine */
+
+/* Do so many clients take bytes that they have to take turns? */
+bool turns_crowded(const struct http *http);
+
+/* Before a block of an answer is made: true = others are to have theirs first, and the connection is suspended until then. What is given is
+ * counted in exchange->given. */
+bool turn_wait(struct exchange *exchange);
+void turn_end(struct exchange *exchange); /* it wants nothing more for now */
+
+void stream_flows(struct exchange *exchange,
+                  bool flows); /* counted among those that take bytes; more than once is fine */
+
 /* ---- http_slow.c ---- */
 
 /* What may be looked for on an HTTP thread, in ms; what takes longer is begun anew, or gone on with, by a job. The less, the more jobs there are. */
@@ -156,6 +179,11 @@ void exchange_cancel_waits(struct http *http);
 #define PAGE_PATIENCE 100 /* on a thread for pages */
 int64_t http_patience(const struct http *http);
 
+int64_t clock_us(clockid_t clock);
+
+/* What a query of a connection may take on an HTTP thread, in us, before the next one is begun on a thread for pages: much more than a message costs. */
+#define HTTP_HEAVY 150
+
 /* Suspends the connection and gives the exchange away to job.work, which ends with exchange_give_back: from then on it is not touched. Not under
  * http->lock; false = there are too many jobs. */
 bool exchange_give(struct exchange *exchange, void (*work)(void *ctx));
@@ -163,7 +191,10 @@ void exchange_give_back(struct exchange *exchange); /* resumes it */
 
 /* The handler is begun anew by a job, because of what it has just answered; false = there are too many, and the problem is made. */
 bool handler_give(struct exchange *exchange);
-/* The handler is begun by a job because this connection's queries take long; false = it has to be called here. */
+/* With a place in `jobs`. */
+void exchange_hand_over(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx));
+
+/* The handler is begun by a job if this connection's queries take long; false = it has to be called here. */
 bool handler_give_first(struct exchange *exchange);
 
 /* ---- http_answer.c ---- */

@@ -7,8 +7,15 @@ int64_t http_patience(const struct http *http)
     return jobs_busy(http->jobs) ? HTTP_PATIENCE_BUSY : HTTP_PATIENCE;
 }
 
-/* With a place in `jobs`. Who is woken may take the processor from who wakes: never under http->lock, which everybody would wait for then. */
-static void exchange_hand_over(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx))
+int64_t clock_us(clockid_t clock)
+{
+    struct timespec now;
+    (void)clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Who is woken may take the processor from who wakes: never under http->lock, which everybody would wait for then. */
+void exchange_hand_over(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx))
 {
     struct http *http = exchange->http;
     exchange->job = (struct job){ .work = work, .ctx = exchange };
@@ -108,12 +115,14 @@ static void page_work(void *ctx)
     struct exchange *exchange = ctx;
     struct http *http = exchange->http;
     bool entered = handler_enter(exchange), wait = false;
+    int64_t began = clock_us(CLOCK_THREAD_CPUTIME_ID);
     patience_limit(PAGE_PATIENCE);
     if (entered)
         wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
     else
         handler_closing(exchange);
     patience_limit(0);
+    exchange->owner->heavy = clock_us(CLOCK_THREAD_CPUTIME_ID) - began >= HTTP_HEAVY;
     /* from here on the exchange may be gone */
     if (wait || !page_is_slow(exchange)) handler_worked(exchange, wait);
     if (entered) handler_left(http);
@@ -133,5 +142,11 @@ bool handler_give(struct exchange *exchange)
 
 bool handler_give_first(struct exchange *exchange)
 {
-    return !atomic_load(&exchange->http->ending) && exchange_give(exchange, handler_work);
+    struct http *http = exchange->http;
+    const struct http_connection *owner = exchange->owner;
+    if (atomic_load(&http->ending)) return false;
+    if (owner->slow) return exchange_give(exchange, handler_work);
+    if (!owner->heavy || !jobs_reserve(http->pages)) return false;
+    exchange_hand_over(exchange, http->pages, page_work);
+    return true;
 }

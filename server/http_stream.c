@@ -59,6 +59,7 @@ static void stream_gave(struct exchange *exchange, size_t len)
     exchange->last_ms = flume_now_ms();
     atomic_fetch_add_explicit(&exchange->http->server->metrics.http_bytes, (int64_t)len, memory_order_relaxed);
     exchange->flown += len;
+    exchange->given += len;
     if (exchange->flown < STREAM_WIDE_AFTER) return;
     exchange->flown = 0;
     if (!exchange->wide) stream_widen(exchange);
@@ -134,7 +135,7 @@ static size_t stream_share(const struct http *http)
     return share > STREAM_BLOCK ? STREAM_BLOCK : share < STREAM_LEAST ? STREAM_LEAST : share;
 }
 
-static void stream_flows(struct exchange *exchange, bool flows)
+void stream_flows(struct exchange *exchange, bool flows)
 {
     if (exchange->flows == flows) return;
     exchange->flows = flows;
@@ -157,6 +158,7 @@ static bool stream_suspend(struct exchange *exchange)
     struct http *http = exchange->http;
     (void)pthread_mutex_lock(&http->lock);
     bool suspend = http->generation == exchange->seen && !http->stopping;
+    if (suspend) turn_end(exchange);
     if (suspend) {
         stream_flows(exchange, false);
         stream_narrow(exchange);
@@ -212,6 +214,7 @@ static bool stream_give_away(struct exchange *exchange)
     struct http *http = exchange->http;
     exchange->slow = false;
     stream_flows(exchange, false);
+    turn_end(exchange);
     if (exchange_give(exchange, stream_work)) return true;
     stream_flows(exchange, true);
     int err = err_set(ERR_QUEUE, "%lld queries that take long are under way already",
@@ -240,7 +243,9 @@ static ssize_t stream_read(void *cls, uint64_t at, char *to, size_t max)
     size_t share = stream_share(exchange->http);
     (void)at;
     step_aside();
-    if (max > share) max = share;
+    if (turn_wait(exchange)) return 0;
+    /* in a turn of its own it holds up nobody */
+    if (max > share && exchange->turn == 0) max = share;
     for (;;) {
         bool stopping = false, ending = false;
         if (!exchange->finished && stream_bytes(exchange) < max) {
