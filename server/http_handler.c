@@ -72,7 +72,7 @@ bool handler_run(struct exchange *exchange)
         patience_short_pages(reads);
         int64_t began = clock_us(CLOCK_MONOTONIC);
         bool wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
-        exchange->owner->heavy = clock_us(CLOCK_MONOTONIC) - began >= HTTP_HEAVY;
+        owner_weigh(exchange->owner, clock_us(CLOCK_MONOTONIC) - began);
         patience_limit(0);
         patience_short_pages(false);
         bool slow = reads && !wait && exchange->reply.slow;

@@ -33,7 +33,7 @@ struct http_connection {
     struct gate_times times; /* see gate_watch */
     bool loopback;           /* which door it came through: gate.h */
     bool slow;               /* its last query took long: the next one is not even tried on an HTTP thread */
-    bool heavy;              /* not so long, but as long as many others */
+    int heavy; /* how many of its last answers, up to HTTP_HEAVY_TIMES, took not so long but as long as many others */
 };
 
 struct http {
@@ -183,17 +183,16 @@ int64_t clock_us(clockid_t clock);
 
 /* What a query of a connection may take on an HTTP thread, in us, before the next one is begun on a thread for pages: much more than a message costs. */
 #define HTTP_HEAVY 150
+#define HTTP_HEAVY_TIMES 2 /* one after the other: a thread that was interrupted takes long, too */
+void owner_weigh(struct http_connection *owner, int64_t took_us);
 
 /* Suspends the connection and gives the exchange away to job.work, which ends with exchange_give_back: from then on it is not touched. Not under
- * http->lock; false = there are too many jobs. */
-bool exchange_give(struct exchange *exchange, void (*work)(void *ctx));
+ * http->lock; false = there are too many jobs, or the server ends. */
+bool exchange_give(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx));
 void exchange_give_back(struct exchange *exchange); /* resumes it */
 
-/* The handler is begun anew by a job, because of what it has just answered; false = there are too many, and the problem is made. */
+/* The handler is begun anew by a job, because of what it has just answered; false = it cannot be, and the problem is made. */
 bool handler_give(struct exchange *exchange);
-/* With a place in `jobs`. */
-void exchange_hand_over(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx));
-
 /* The handler is begun by a job if this connection's queries take long; false = it has to be called here. */
 bool handler_give_first(struct exchange *exchange);
 

@@ -14,16 +14,29 @@ int64_t clock_us(clockid_t clock)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+void owner_weigh(struct http_connection *owner, int64_t took_us)
+{
+    if (took_us < HTTP_HEAVY)
+        owner->heavy = 0;
+    else if (owner->heavy < HTTP_HEAVY_TIMES)
+        owner->heavy++;
+}
+
 /* Who is woken may take the processor from who wakes: never under http->lock, which everybody would wait for then. */
-void exchange_hand_over(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx))
+bool exchange_give(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx))
 {
     struct http *http = exchange->http;
     exchange->job = (struct job){ .work = work, .ctx = exchange };
     (void)pthread_mutex_lock(&http->lock);
-    MHD_suspend_connection(exchange->connection);
-    http->waiting++;
+    /* http_stop waits for what is suspended, but not for what is suspended after it has looked */
+    bool given = !http->ending && jobs_reserve(jobs);
+    if (given) {
+        MHD_suspend_connection(exchange->connection);
+        http->waiting++;
+    }
     (void)pthread_mutex_unlock(&http->lock);
-    jobs_add(jobs, &exchange->job);
+    if (given) jobs_add(jobs, &exchange->job);
+    return given;
 }
 
 void exchange_give_back(struct exchange *exchange)
@@ -35,14 +48,6 @@ void exchange_give_back(struct exchange *exchange)
     http->waiting--;
     if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
     (void)pthread_mutex_unlock(&http->lock);
-}
-
-bool exchange_give(struct exchange *exchange, void (*work)(void *ctx))
-{
-    struct http *http = exchange->http;
-    if (!jobs_reserve(http->jobs)) return false;
-    exchange_hand_over(exchange, http->jobs, work);
-    return true;
 }
 
 /* As if the handler had not been called. */
@@ -122,7 +127,7 @@ static void page_work(void *ctx)
     else
         handler_closing(exchange);
     patience_limit(0);
-    exchange->owner->heavy = clock_us(CLOCK_THREAD_CPUTIME_ID) - began >= HTTP_HEAVY;
+    owner_weigh(exchange->owner, clock_us(CLOCK_THREAD_CPUTIME_ID) - began);
     /* from here on the exchange may be gone */
     if (wait || !page_is_slow(exchange)) handler_worked(exchange, wait);
     if (entered) handler_left(http);
@@ -130,23 +135,21 @@ static void page_work(void *ctx)
 
 bool handler_give(struct exchange *exchange)
 {
-    bool page = exchange->reply.long_page, given = true;
+    struct http *http = exchange->http;
+    bool page = exchange->reply.long_page;
     reply_renew(&exchange->reply);
-    if (page && jobs_reserve(exchange->http->pages))
-        exchange_hand_over(exchange, exchange->http->pages, page_work);
+    bool given = exchange_give(exchange, page ? http->pages : http->jobs, page ? page_work : handler_work);
+    if (given) return true;
+    if (atomic_load(&http->ending))
+        handler_closing(exchange);
     else
-        given = exchange_give(exchange, handler_work);
-    if (!given) too_many(exchange);
-    return given;
+        too_many(exchange);
+    return false;
 }
 
 bool handler_give_first(struct exchange *exchange)
 {
-    struct http *http = exchange->http;
     const struct http_connection *owner = exchange->owner;
-    if (atomic_load(&http->ending)) return false;
-    if (owner->slow) return exchange_give(exchange, handler_work);
-    if (!owner->heavy || !jobs_reserve(http->pages)) return false;
-    exchange_hand_over(exchange, http->pages, page_work);
-    return true;
+    if (owner->slow) return exchange_give(exchange, exchange->http->jobs, handler_work);
+    return owner->heavy == HTTP_HEAVY_TIMES && exchange_give(exchange, exchange->http->pages, page_work);
 }

@@ -208,15 +208,16 @@ static void stream_work(void *ctx)
     exchange_give_back(exchange);
 }
 
-/* false = there are too many jobs: the stream ends with an error that says so. */
+/* false = there are too many jobs: the stream ends with an error that says so; or the server ends, and there is none. */
 static bool stream_give_away(struct exchange *exchange)
 {
     struct http *http = exchange->http;
     exchange->slow = false;
     stream_flows(exchange, false);
     turn_end(exchange);
-    if (exchange_give(exchange, stream_work)) return true;
+    if (exchange_give(exchange, http->jobs, stream_work)) return true;
     stream_flows(exchange, true);
+    if (atomic_load(&http->ending)) return false;
     int err = err_set(ERR_QUEUE, "%lld queries that take long are under way already",
                       (long long)http->server->config->queries_max);
     (void)rows_error_framed(err, exchange->reply.format, &exchange->out);

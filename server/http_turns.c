@@ -116,7 +116,5 @@ bool turn_wait(struct exchange *exchange)
     turn_end(exchange);
     if (!turns_crowded(http) || atomic_load(&http->stopping)) return false;
     http->server->metrics.http_turns++;
-    (void)jobs_reserve(http->turns->jobs); /* there is always a place */
-    exchange_hand_over(exchange, http->turns->jobs, turn_work);
-    return true;
+    return exchange_give(exchange, http->turns->jobs, turn_work);
 }
