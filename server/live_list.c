@@ -70,8 +70,10 @@ static void list_return(struct live_list *list)
         atomic_store(&list->returned, true);
         if (base->live_back != NULL) base->live_back(base->live_back_ctx);
     }
+    /* at once: it may be gone, or away again, as soon as it is seen here */
+    bool last = --list->users == 0;
     (void)pthread_mutex_unlock(&list->lock);
-    list_leave(list);
+    if (last) list_free(list);
 }
 
 static void list_overloaded(struct live_list *list)
