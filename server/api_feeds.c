@@ -101,7 +101,7 @@ static int feed_newest(const struct flume_read *read, const struct ref *author, 
 /* The client has what the log held of the feed up to a seq, most often that of the last record it was given: go on behind it. */
 static int feed_resume(const struct flume_read *read, int64_t seen, struct feed_params *params)
 {
-    struct feed_entry entry, newest;
+    struct feed_entry entry, newest = { 0 };
     int found = feed_newest(read, &params->author, seen, &newest);
     if (found != 1) return found;
     const int64_t sequence = newest.sequence, seq = newest.seq;

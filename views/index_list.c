@@ -324,7 +324,7 @@ int list_count(struct kv_txn *txn, kv_table table, bool payload, const struct te
 int list_newest(struct kv_txn *txn, kv_table table, const struct term *term, uint64_t *ret_last)
 {
     struct list_iter iter;
-    struct list_entry entry;
+    struct list_entry entry = { 0 };
     int found = list_iter_open(txn, table, false, term, true, &iter);
     if (found != OK) return found;
     found = list_next(&iter, &entry);
