@@ -172,6 +172,7 @@ static const char *problem_of(enum err err)
     case ERR_CHANGED: return "not-ready";
     case ERR_SLOW: return "query-timeout";
     case ERR_STALE: return "stale-head";
+    case ERR_SHARE: return "too-many";
     case ERR_NOMEM:
     case ERR_QUEUE: return "overloaded";
     case OK:
@@ -194,7 +195,7 @@ int api_problem_err(struct api_reply *reply, int err)
         char quoted[DIAG_QUOTE_MAX];
         diag_error("request_failed", "code=%s detail=%s", err_name(err), diag_quote(detail, quoted));
     }
-    if (strcmp(name, "not-ready") == 0 || strcmp(name, "overloaded") == 0)
+    if (strcmp(name, "not-ready") == 0 || strcmp(name, "overloaded") == 0 || strcmp(name, "too-many") == 0)
         (void)api_header_add(reply, "Retry-After", "1");
     return api_problem(reply, name, NULL, "%s", detail);
 }

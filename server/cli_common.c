@@ -42,6 +42,7 @@ int cli_exit_code(int err)
     case ERR_CHANGED:
     case ERR_SLOW:
     case ERR_STALE:
+    case ERR_SHARE:
     case ERR_QUEUE: return EX_TEMPFAIL;
     case ERR_PERM:
     case ERR_READONLY: return EX_NOPERM;

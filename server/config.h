@@ -62,6 +62,7 @@ struct config {
     int64_t http_threads;
     int64_t query_threads;
     int64_t queries_max; /* that take long, at once */
+    int64_t queries_per_address;
 
     /* commands */
     bool trust; /* import: signatures are not checked */

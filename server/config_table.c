@@ -98,6 +98,7 @@ const struct config_option config_table[] = {
     { LIMIT("http-threads", http_threads, "2", 1, 64, "threads that answer HTTP") },
     { LIMIT("query-threads", query_threads, "2", 1, 64, "threads for queries that take long") },
     { LIMIT("queries-max", queries_max, "256", 1, 100000, "queries that take long, at once; the others wait in line") },
+    { LIMIT("queries-per-address", queries_per_address, "64", 1, 100000, "queries that take long, of one address") },
 
     /* commands */
     { FLAG("trust", CONFIG_IMPORT, trust, "do not check signatures") },

@@ -16,6 +16,7 @@ struct gate_address {
     struct gate_address *next;
     uint8_t key[16];
     int64_t count;
+    int64_t queries; /* that take long; some may outlast its connections */
 };
 
 struct gate_entry {
@@ -114,7 +115,7 @@ static struct gate_address *address_of(struct gate *gate, const uint8_t key[16])
 
 static void address_drop(struct gate *gate, struct gate_address *address)
 {
-    if (address == NULL || address->count > 0) return;
+    if (address == NULL || address->count > 0 || address->queries > 0) return;
     struct gate_address **link = &gate->heads[address_head(gate, address->key)];
     while (*link != address)
         link = &(*link)->next;
@@ -205,6 +206,37 @@ void gate_place_leave(struct gate_place *place)
     if (gate->entries[place->fd].ticket == place->ticket) leave_locked(gate, (size_t)place->fd);
     (void)pthread_mutex_unlock(&gate->lock);
     place->gate = NULL;
+}
+
+int gate_query_enter(const struct gate_place *place, struct gate_query *ret_query)
+{
+    struct gate *gate = place->gate;
+    struct gate_address *address = NULL;
+    bool full = false;
+    if (gate != NULL) {
+        (void)pthread_mutex_lock(&gate->lock);
+        const struct gate_entry *entry = &gate->entries[place->fd];
+        if (entry->ticket == place->ticket) address = entry->address;
+        full = address != NULL && address->queries >= gate->config->queries_per_address;
+        if (address != NULL && !full) address->queries++;
+        (void)pthread_mutex_unlock(&gate->lock);
+    }
+    if (full)
+        return err_set(ERR_SHARE, "%lld queries of this address that take long are under way already",
+                       (long long)gate->config->queries_per_address);
+    *ret_query = (struct gate_query){ .gate = address != NULL ? gate : NULL, .address = address };
+    return OK;
+}
+
+void gate_query_leave(struct gate_query *query)
+{
+    struct gate *gate = query->gate;
+    if (gate == NULL) return;
+    (void)pthread_mutex_lock(&gate->lock);
+    query->address->queries--;
+    address_drop(gate, query->address);
+    (void)pthread_mutex_unlock(&gate->lock);
+    query->gate = NULL;
 }
 
 void gate_watch(struct gate *gate, int fd, struct gate_times *times)

@@ -34,6 +34,17 @@ struct gate_place {
 struct gate_place gate_place_of(struct gate *gate, int fd); /* while fd is open */
 void gate_place_leave(struct gate_place *place);            /* once; again is fine */
 
+/* A query that takes long, as one of its address. */
+struct gate_query {
+    struct gate *gate; /* NULL = of none */
+    struct gate_address *address;
+};
+
+/* ERR_SHARE when the address of who came in at `place` has --queries-per-address under way. Unix sockets, and who has left, have none that
+ * could be counted. */
+int gate_query_enter(const struct gate_place *place, struct gate_query *ret_query);
+void gate_query_leave(struct gate_query *query); /* once, also after the connection has left; again is fine */
+
 /* What a connection waits for; its owner writes here whenever he likes. */
 struct gate_times {
     _Atomic int64_t waiting_ms;    /* since when for its next request to begin; 0 = it does not, or nobody minds */

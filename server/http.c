@@ -67,6 +67,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
         *state = owner = calloc(1, sizeof *owner);
         if (owner == NULL) return; /* its requests are refused */
         owner->loopback = gate_loopback(gate, fd);
+        owner->place = gate_place_of(gate, fd);
         atomic_store(&owner->times.waiting_ms, flume_now_ms());
         gate_watch(gate, fd, &owner->times);
         return;

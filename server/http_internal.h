@@ -31,6 +31,7 @@ struct ready;
 struct http_connection {
     struct exchange *open;
     struct gate_times times; /* see gate_watch */
+    struct gate_place place; /* not to be left by it: on_connection does that */
     bool loopback;           /* which door it came through: gate.h */
     bool slow;               /* its last query took long: the next one is not even tried on an HTTP thread */
     int heavy; /* how many of its last answers, up to HTTP_HEAVY_TIMES, took not so long but as long as many others */
@@ -102,7 +103,8 @@ struct exchange {
     bool close;   /* the connection is no good any more */
     enum exchange_state state;
     struct job job;
-    bool done; /* a job has made the reply */
+    struct gate_query query; /* while it is one of the jobs */
+    bool done;               /* a job has made the reply */
 
     /* the stream of the reply */
     struct buf out; /* framed rows not yet given to libmicrohttpd */
@@ -187,8 +189,8 @@ int64_t clock_us(clockid_t clock);
 void owner_weigh(struct http_connection *owner, int64_t took_us);
 
 /* Suspends the connection and gives the exchange away to job.work, which ends with exchange_give_back: from then on it is not touched. Not under
- * http->lock; false = there are too many jobs, or the server ends. */
-bool exchange_give(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx));
+ * http->lock. OK; ERR_QUEUE = there are too many jobs, or the server ends; ERR_SHARE = too many of its address. */
+int exchange_give(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx));
 void exchange_give_back(struct exchange *exchange); /* resumes it */
 
 /* The handler is begun anew by a job, because of what it has just answered; false = it cannot be, and the problem is made. */

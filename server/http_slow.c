@@ -22,26 +22,38 @@ void owner_weigh(struct http_connection *owner, int64_t took_us)
         owner->heavy++;
 }
 
+/* A place in `jobs`; for queries that take long one of its address's as well. */
+static int exchange_reserve(struct exchange *exchange, struct jobs *jobs)
+{
+    const struct http *http = exchange->http;
+    int err = jobs == http->jobs ? gate_query_enter(&exchange->owner->place, &exchange->query) : OK;
+    if (err != OK || jobs_reserve(jobs)) return err;
+    gate_query_leave(&exchange->query);
+    return err_set(ERR_QUEUE, "%lld queries that take long are under way already",
+                   (long long)http->server->config->queries_max);
+}
+
 /* Who is woken may take the processor from who wakes: never under http->lock, which everybody would wait for then. */
-bool exchange_give(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx))
+int exchange_give(struct exchange *exchange, struct jobs *jobs, void (*work)(void *ctx))
 {
     struct http *http = exchange->http;
     exchange->job = (struct job){ .work = work, .ctx = exchange };
     (void)pthread_mutex_lock(&http->lock);
     /* http_stop waits for what is suspended, but not for what is suspended after it has looked */
-    bool given = !http->ending && jobs_reserve(jobs);
-    if (given) {
+    int err = http->ending ? err_set(ERR_QUEUE, "the server is closing") : exchange_reserve(exchange, jobs);
+    if (err == OK) {
         MHD_suspend_connection(exchange->connection);
         http->waiting++;
     }
     (void)pthread_mutex_unlock(&http->lock);
-    if (given) jobs_add(jobs, &exchange->job);
-    return given;
+    if (err == OK) jobs_add(jobs, &exchange->job);
+    return err;
 }
 
 void exchange_give_back(struct exchange *exchange)
 {
     struct http *http = exchange->http;
+    gate_query_leave(&exchange->query);
     MHD_resume_connection(exchange->connection);
     /* the exchange may be gone, and http goes when nobody waits */
     (void)pthread_mutex_lock(&http->lock);
@@ -64,6 +76,7 @@ static void reply_renew(struct api_reply *reply)
 static void handler_worked(struct exchange *exchange, bool wait)
 {
     struct http *http = exchange->http;
+    gate_query_leave(&exchange->query);
     (void)pthread_mutex_lock(&http->lock);
     exchange->done = !wait;
     bool park = wait && exchange->state == EXCHANGE_RUNNING;
@@ -92,26 +105,19 @@ static void handler_work(void *ctx)
     if (entered) handler_left(http);
 }
 
-static void too_many(struct exchange *exchange)
-{
-    (void)api_header_add(&exchange->reply, "Retry-After", "1");
-    (void)api_problem(&exchange->reply, "overloaded", NULL, "%lld queries that take long are under way already",
-                      (long long)exchange->http->server->config->queries_max);
-}
-
 /* The page turned out to be a query that takes long: true = it goes on as one. */
 static bool page_is_slow(struct exchange *exchange)
 {
-    struct http *http = exchange->http;
     if (!exchange->reply.slow) return false;
     reply_renew(&exchange->reply);
-    if (jobs_reserve(http->jobs)) {
-        exchange->job = (struct job){ .work = handler_work, .ctx = exchange };
-        jobs_add(http->jobs, &exchange->job);
-        return true;
+    int err = exchange_reserve(exchange, exchange->http->jobs);
+    if (err != OK) {
+        (void)api_problem_err(&exchange->reply, err);
+        return false;
     }
-    too_many(exchange);
-    return false;
+    exchange->job = (struct job){ .work = handler_work, .ctx = exchange };
+    jobs_add(exchange->http->jobs, &exchange->job);
+    return true;
 }
 
 /* A page of many rows, on a thread for pages: those that only have many rows do not wait for those that look for long. */
@@ -138,18 +144,19 @@ bool handler_give(struct exchange *exchange)
     struct http *http = exchange->http;
     bool page = exchange->reply.long_page;
     reply_renew(&exchange->reply);
-    bool given = exchange_give(exchange, page ? http->pages : http->jobs, page ? page_work : handler_work);
-    if (given) return true;
+    int err = exchange_give(exchange, page ? http->pages : http->jobs, page ? page_work : handler_work);
+    if (err == OK) return true;
     if (atomic_load(&http->ending))
         handler_closing(exchange);
     else
-        too_many(exchange);
+        (void)api_problem_err(&exchange->reply, err);
     return false;
 }
 
 bool handler_give_first(struct exchange *exchange)
 {
+    struct http *http = exchange->http;
     const struct http_connection *owner = exchange->owner;
-    if (owner->slow) return exchange_give(exchange, exchange->http->jobs, handler_work);
-    return owner->heavy == HTTP_HEAVY_TIMES && exchange_give(exchange, exchange->http->pages, page_work);
+    if (owner->slow) return exchange_give(exchange, http->jobs, handler_work) == OK;
+    return owner->heavy == HTTP_HEAVY_TIMES && exchange_give(exchange, http->pages, page_work) == OK;
 }

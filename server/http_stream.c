@@ -215,7 +215,7 @@ static bool stream_give_away(struct exchange *exchange)
     exchange->slow = false;
     stream_flows(exchange, false);
     turn_end(exchange);
-    if (exchange_give(exchange, http->jobs, stream_work)) return true;
+    if (exchange_give(exchange, http->jobs, stream_work) == OK) return true;
     stream_flows(exchange, true);
     if (atomic_load(&http->ending)) return false;
     int err = err_set(ERR_QUEUE, "%lld queries that take long are under way already",

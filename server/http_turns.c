@@ -116,5 +116,5 @@ bool turn_wait(struct exchange *exchange)
     turn_end(exchange);
     if (!turns_crowded(http) || atomic_load(&http->stopping)) return false;
     http->server->metrics.http_turns++;
-    return exchange_give(exchange, http->turns->jobs, turn_work);
+    return exchange_give(exchange, http->turns->jobs, turn_work) == OK;
 }

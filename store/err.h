@@ -31,7 +31,8 @@
     X(ERR_NOTFOUND, -22, "not found")                                     \
     X(ERR_QUEUE, -23, "too many requests are waiting")                    \
     X(ERR_SLOW, -24, "takes longer than a query may")                     \
-    X(ERR_STALE, -25, "the feed has gone on meanwhile")
+    X(ERR_STALE, -25, "the feed has gone on meanwhile")                   \
+    X(ERR_SHARE, -26, "too many requests of one address are waiting")
 
 enum err {
     OK = 0,

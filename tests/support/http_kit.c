@@ -33,6 +33,7 @@ void http_kit_config(struct http_kit *kit)
         .wait_timeout = 10,
         .query_timeout = 10,
         .queries_max = 64,
+        .queries_per_address = 64,
         .stall_timeout = 30,
         .limit_max = 1000,
         .heartbeat = 1,
@@ -63,10 +64,18 @@ void http_kit_stop(struct http_kit *kit)
 
 int http_kit_connect(const struct http_kit *kit)
 {
+    return http_kit_connect_from(kit, 1);
+}
+
+int http_kit_connect_from(const struct http_kit *kit, unsigned host)
+{
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)kit->port) };
+    struct sockaddr_in from = { .sin_family = AF_INET };
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     MUST(fd >= 0);
+    from.sin_addr.s_addr = htonl((INADDR_LOOPBACK & ~UINT32_C(0xff)) | host);
+    if (host != 1) MUST(bind(fd, (const struct sockaddr *)&from, sizeof from) == 0);
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
     (void)close(fd);
     return -1;

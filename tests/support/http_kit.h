@@ -26,6 +26,7 @@ void http_kit_stop(struct http_kit *kit);
 
 /* -1 if nobody listens any more; sending to it and reading from it does nothing. */
 int http_kit_connect(const struct http_kit *kit);
+int http_kit_connect_from(const struct http_kit *kit, unsigned host); /* from 127.0.0.`host` */
 void http_kit_send(int fd, const char *text);
 
 /* Reads until `until` was seen, the connection ends, or `ms` have passed. Terminated; the caller frees. */

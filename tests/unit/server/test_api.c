@@ -60,7 +60,7 @@ Test(api, every_code_has_a_problem)
         { ERR_READONLY, 503 }, { ERR_NOSEQ, 404 }, { ERR_BOUNDARY, 400 }, { ERR_DELETED, 410 }, { ERR_LIMIT, 413 },
         { ERR_ARG, 400 },      { ERR_JSON, 400 },  { ERR_REF, 400 },      { ERR_INVALID, 422 }, { ERR_FORK, 409 },
         { ERR_TIMEOUT, 503 },  { ERR_IO, 500 },    { ERR_NOSPACE, 507 },  { ERR_QUEUE, 503 },   { ERR_NOTFOUND, 404 },
-        { ERR_SLOW, 503 },     { ERR_STALE, 412 },
+        { ERR_SLOW, 503 },     { ERR_STALE, 412 }, { ERR_SHARE, 429 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin();

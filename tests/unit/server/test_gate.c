@@ -61,6 +61,47 @@ Test(gate, counts_by_address_and_for_all)
     gate_free(gate);
 }
 
+Test(gate, an_address_has_its_share_of_the_queries)
+{
+    struct metrics metrics = { 0 };
+    struct gate *gate = NULL;
+    const struct config limits = { .connections_max = 9, .connections_per_address = 9, .queries_per_address = 2 };
+    struct gate_query first = { 0 }, second = { 0 }, other = { 0 }, none = { 0 };
+    cr_assert_eq(gate_open(&limits, &metrics, &gate), OK);
+    cr_assert(enter4(gate, 3, "10.0.0.1") == OK && enter6(gate, 4, "::ffff:10.0.0.1") == OK);
+    cr_assert(enter4(gate, 5, "10.0.0.1") == OK && enter4(gate, 6, "10.0.0.2") == OK);
+    const struct sockaddr nameless = { .sa_family = AF_UNIX };
+    cr_assert_eq(gate_enter(gate, 7, &nameless, true), OK);
+    const struct gate_place a = gate_place_of(gate, 3), b = gate_place_of(gate, 4), c = gate_place_of(gate, 5);
+    const struct gate_place far = gate_place_of(gate, 6), local = gate_place_of(gate, 7);
+    const struct gate_place nowhere = gate_place_of(NULL, 3);
+    cr_expect(gate_query_enter(&a, &first) == OK && gate_query_enter(&b, &second) == OK);
+    cr_expect_eq(gate_query_enter(&c, &none), ERR_SHARE);
+    cr_expect_eq(none.gate, NULL, "untouched by a failure");
+    cr_expect_eq(gate_query_enter(&far, &other), OK);
+    for (int i = 0; i < 5; i++)
+        cr_expect(gate_query_enter(&local, &none) == OK && gate_query_enter(&nowhere, &none) == OK);
+    gate_query_leave(&first);
+    gate_query_leave(&first);
+    cr_expect_eq(gate_query_enter(&c, &first), OK);
+    cr_expect_eq(gate_query_enter(&c, &none), ERR_SHARE, "a place was given back twice");
+    /* who goes leaves what is looked for on his behalf */
+    for (int fd = 3; fd < 6; fd++)
+        gate_leave(gate, fd);
+    cr_expect_eq(gate_query_enter(&a, &none), OK);
+    cr_expect_eq(none.gate, NULL);
+    cr_assert_eq(enter4(gate, 8, "10.0.0.1"), OK);
+    const struct gate_place again = gate_place_of(gate, 8);
+    cr_expect_eq(gate_query_enter(&again, &none), ERR_SHARE);
+    gate_query_leave(&second);
+    cr_expect_eq(gate_query_enter(&again, &second), OK);
+    gate_leave(gate, 8);
+    gate_query_leave(&second);
+    gate_query_leave(&first);
+    gate_query_leave(&other);
+    gate_free(gate);
+}
+
 /* Is the other end of the pair still open? */
 static bool open_still(int fd)
 {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "server/api_record.h"
+#include "server/http_internal.h"
 #include "server/patience.h"
 #include "server/rows.h"
 #include "tests/support/flume_kit.h"
@@ -39,7 +40,7 @@ static int look(void)
     return OK;
 }
 
-static void gate_open(void)
+static void queries_go_on(void)
 {
     (void)pthread_mutex_lock(&lock);
     gate_is_open = true;
@@ -55,6 +56,17 @@ static bool held_are(void *ctx)
 static bool briefly_were(void *ctx)
 {
     return atomic_load(&briefly) == *(unsigned *)ctx;
+}
+
+static struct http_kit kit;
+
+/* Clients whose query has its place. */
+static bool given_are(void *ctx)
+{
+    (void)pthread_mutex_lock(&kit.http->lock);
+    size_t waiting = kit.http->waiting;
+    (void)pthread_mutex_unlock(&kit.http->lock);
+    return waiting == *(size_t *)ctx;
 }
 
 /* ---- routes ---- */
@@ -183,14 +195,18 @@ static const struct api_route routes[] = {
     { 0 },
 };
 
-static struct http_kit kit;
-
-static void start(int64_t threads, int64_t max)
+static void start_shared(int64_t threads, int64_t max, int64_t per_address)
 {
     http_kit_config(&kit);
     kit.config.query_threads = threads;
     kit.config.queries_max = max;
+    kit.config.queries_per_address = per_address;
     http_kit_start(&kit, routes);
+}
+
+static void start(int64_t threads, int64_t max)
+{
+    start_shared(threads, max, max);
 }
 
 #define CLIENTS 12
@@ -236,7 +252,7 @@ Test(http_slow, who_asks_for_little_is_not_behind_who_asks_for_much, .timeout = 
     cr_assert(kit_until(briefly_were, &all));
     expect_hello();
     cr_expect_eq(atomic_load(&held), 2);
-    gate_open();
+    queries_go_on();
     expect_all(pages, CLIENTS, "ETag: \"once\"");
     expect_all(streams, CLIENTS, "{\"n\":1}\n{\"n\":2}\n");
     cr_expect_eq(atomic_load(&held), all);
@@ -246,7 +262,7 @@ Test(http_slow, who_asks_for_little_is_not_behind_who_asks_for_much, .timeout = 
 Test(http_slow, what_is_begun_anew_has_the_ids_that_were_asked_for, .timeout = 60)
 {
     start(2, 64);
-    gate_open();
+    queries_go_on();
     char *answer = http_kit_ask(&kit, HEAD("/slow/id?ids=uri") CLOSE);
     cr_expect_str_eq(http_kit_body(answer), "{\"id\":\"ssb:message/classic/" LETTERS "\"}\n");
     free(answer);
@@ -256,7 +272,7 @@ Test(http_slow, what_is_begun_anew_has_the_ids_that_were_asked_for, .timeout = 6
 Test(http_slow, what_is_begun_anew_says_everything_once, .timeout = 60)
 {
     start(2, 64);
-    gate_open();
+    queries_go_on();
     char *answer = http_kit_ask(&kit, HEAD("/slow") CLOSE);
     cr_expect_str_eq(http_kit_body(answer), "{\"slow\":true}");
     const char *tag = strstr(answer, "ETag: ");
@@ -278,7 +294,7 @@ Test(http_slow, what_is_begun_anew_says_everything_once, .timeout = 60)
 Test(http_slow, a_query_may_wait_where_it_takes_long, .timeout = 60)
 {
     start(2, 64);
-    gate_open();
+    queries_go_on();
     char *answer = http_kit_ask(&kit, HEAD("/slow/wait") CLOSE);
     cr_expect_str_eq(http_kit_body(answer), "{\"hello\":true}");
     free(answer);
@@ -303,7 +319,7 @@ Test(http_slow, a_page_of_many_rows_holds_up_nobody, .timeout = 120)
     ask_all(fds, CLIENTS, HEAD("/many?limit=1000") CLOSE);
     cr_assert(kit_until(held_are, &two));
     expect_hello();
-    gate_open();
+    queries_go_on();
     expect_all(fds, CLIENTS, ",998,999],");
     cr_expect_eq(atomic_load(&briefly), 0);
     http_kit_stop(&kit);
@@ -312,7 +328,7 @@ Test(http_slow, a_page_of_many_rows_holds_up_nobody, .timeout = 120)
 Test(http_slow, a_page_of_as_many_rows_as_others_wait_for_is_made_at_once, .timeout = 60)
 {
     start(1, 1);
-    gate_open();
+    queries_go_on();
     char *answer = http_kit_ask(&kit, HEAD("/many?limit=200") CLOSE);
     cr_expect(strstr(answer, ",198,199],") != NULL, "%s", answer);
     cr_expect_eq(atomic_load(&briefly), 1);
@@ -342,7 +358,7 @@ Test(http_slow, whose_query_took_long_is_not_tried_among_the_others_again, .time
     cr_assert(kit_until(held_are, &one));
     int64_t later = flume_now_ms() + 20;
     cr_assert(kit_until(clock_is_at, &later));
-    gate_open();
+    queries_go_on();
     ask_on(fd, "", "{\"slow\":true}");
     cr_expect_eq(atomic_load(&briefly), 1);
     ask_on(fd, HEAD("/slow") "\r\n", "{\"slow\":true}");
@@ -354,13 +370,12 @@ Test(http_slow, whose_query_took_long_is_not_tried_among_the_others_again, .time
 Test(http_slow, more_of_them_than_allowed_are_refused, .timeout = 60)
 {
     int fds[CLIENTS];
-    unsigned one = 1, three = 3;
-    start(1, 3);
+    size_t three = 3;
+    start_shared(1, 3, 5);
     ask_all(fds, 3, HEAD("/slow") CLOSE);
-    cr_assert(kit_until(held_are, &one));
-    cr_assert(kit_until(briefly_were, &three));
+    cr_assert(kit_until(given_are, &three));
     char *answer;
-    for (int i = 0; i < 4; i++) { /* who is refused holds no place */
+    for (int i = 0; i < 4; i++) { /* who is refused holds no place, and none of his address's */
         answer = http_kit_ask(&kit, HEAD("/slow") CLOSE);
         cr_expect_eq(http_kit_status(answer), 503);
         cr_expect(strstr(answer, "/problems/overloaded") != NULL && strstr(answer, "Retry-After: ") != NULL, "%s",
@@ -370,9 +385,36 @@ Test(http_slow, more_of_them_than_allowed_are_refused, .timeout = 60)
     answer = http_kit_ask(&kit, HEAD("/rows") NDJSON CLOSE);
     cr_expect(strstr(answer, "{\"n\":0}\n") != NULL && strstr(answer, "/problems/overloaded") != NULL, "%s", answer);
     free(answer);
-    gate_open();
+    queries_go_on();
     expect_all(fds, 3, "{\"slow\":true}");
     answer = http_kit_ask(&kit, HEAD("/slow") CLOSE);
+    cr_expect_eq(http_kit_status(answer), 200);
+    free(answer);
+    http_kit_stop(&kit);
+}
+
+/* The threads are all at work, and others' places are free. */
+Test(http_slow, one_address_does_not_take_the_places_of_all, .timeout = 60)
+{
+    int fds[CLIENTS];
+    size_t three = 3, four = 4;
+    start_shared(1, 64, 3);
+    ask_all(fds, 3, HEAD("/slow") CLOSE);
+    cr_assert(kit_until(given_are, &three));
+    for (int i = 0; i < 4; i++) { /* who is refused holds no place */
+        char *answer = http_kit_ask(&kit, HEAD("/slow") CLOSE);
+        cr_expect_eq(http_kit_status(answer), 429, "%s", answer);
+        cr_expect(strstr(answer, "/problems/too-many") != NULL && strstr(answer, "Retry-After: ") != NULL, "%s",
+                  answer);
+        free(answer);
+    }
+    expect_hello(); /* what takes no time is answered */
+    fds[3] = http_kit_connect_from(&kit, 2);
+    http_kit_send(fds[3], HEAD("/slow") CLOSE);
+    cr_assert(kit_until(given_are, &four));
+    queries_go_on();
+    expect_all(fds, 4, "{\"slow\":true}");
+    char *answer = http_kit_ask(&kit, HEAD("/slow") CLOSE);
     cr_expect_eq(http_kit_status(answer), 200);
     free(answer);
     http_kit_stop(&kit);
@@ -405,7 +447,7 @@ Test(http_slow, a_server_that_stops_answers_those_in_line, .timeout = 60)
     cr_assert(kit_until(briefly_were, &eight));
     cr_assert_eq(pthread_create(&stopper, NULL, stop_run, NULL), 0);
     cr_assert(kit_until(nobody_listens, NULL));
-    gate_open();
+    queries_go_on();
     expect_all(pages, 4, "{\"slow\":true}");
     expect_all(streams, 4, "{\"n\":2}\n");
     (void)pthread_join(stopper, NULL);
