@@ -211,15 +211,13 @@ static void stream_work(void *ctx)
 /* false = there are too many jobs: the stream ends with an error that says so; or the server ends, and there is none. */
 static bool stream_give_away(struct exchange *exchange)
 {
-    struct http *http = exchange->http;
     exchange->slow = false;
     stream_flows(exchange, false);
     turn_end(exchange);
-    if (exchange_give(exchange, http->jobs, stream_work) == OK) return true;
+    int err = exchange_give(exchange, exchange->http->jobs, stream_work);
+    if (err == OK) return true;
     stream_flows(exchange, true);
-    if (atomic_load(&http->ending)) return false;
-    int err = err_set(ERR_QUEUE, "%lld queries that take long are under way already",
-                      (long long)http->server->config->queries_max);
+    if (atomic_load(&exchange->http->ending)) return false;
     (void)rows_error_framed(err, exchange->reply.format, &exchange->out);
     exchange->finished = true;
     return false;

@@ -408,6 +408,9 @@ Test(http_slow, one_address_does_not_take_the_places_of_all, .timeout = 60)
                   answer);
         free(answer);
     }
+    char *rows = http_kit_ask(&kit, HEAD("/rows") NDJSON CLOSE);
+    cr_expect(strstr(rows, "{\"n\":0}\n") != NULL && strstr(rows, "/problems/too-many") != NULL, "%s", rows);
+    free(rows);
     expect_hello(); /* what takes no time is answered */
     fds[3] = http_kit_connect_from(&kit, 2);
     http_kit_send(fds[3], HEAD("/slow") CLOSE);
