@@ -17,6 +17,7 @@ struct live_answer {
 struct live {
     struct server *server;
     bool public_only;
+    struct gate_place from;
     struct live_answer *answers, **answers_end;
     size_t answer_count;
     struct live_sub **subs;
@@ -157,7 +158,7 @@ static void wanted_init(struct live_wanted *wanted)
 static int wanted_open(struct live *live, struct live_wanted *wanted, struct live_sub **ret_sub)
 {
     if (wanted->list.data != NULL)
-        return live_sub_new_list(live->server, wanted->list, wanted->since, live->public_only, ret_sub);
+        return live_sub_new_list(live->server, wanted->list, wanted->since, live->public_only, &live->from, ret_sub);
     return live_sub_new(live->server, &wanted->params, live->public_only, ret_sub);
 }
 
@@ -260,12 +261,14 @@ static int live_open_target(struct live *live, struct slice target)
     return err;
 }
 
-int live_open(struct server *server, struct slice target, bool public_only, struct live **ret_live)
+int live_open(struct server *server, struct slice target, bool public_only, const struct gate_place *from,
+              struct live **ret_live)
 {
     struct live *live = calloc(1, sizeof *live);
     if (live == NULL) return err_set(ERR_NOMEM, "no memory for a client");
     live->server = server;
     live->public_only = public_only;
+    if (from != NULL) live->from = *from;
     live->answers_end = &live->answers;
     int err = live_open_target(live, target);
     if (err == ERR_NOMEM)

@@ -11,8 +11,9 @@ struct live;
 
 /* `target` is the handshake's request target ("/live?type=post&gt=12"): unless it says subscribe=false, its parameters are the first subscription, the one
  * without an id (or `list` is, and stands alone). *ret_live is set after every error but ERR_NOMEM: live_next then gives the problem frame, and after it the client is to be closed
- * with 1008. The target is not kept. */
-int live_open(struct server *server, struct slice target, bool public_only, struct live **ret_live);
+ * with 1008. The target is not kept. `from`: see live_list_open. */
+int live_open(struct server *server, struct slice target, bool public_only, const struct gate_place *from,
+              struct live **ret_live);
 void live_free(struct live *live); /* NULL is fine */
 
 /* A whole text message from the client: {"op":"sub","id":"a", FILTERS AND CURSOR AS IN /log}, {"op":"sub","id":"a","list":TARGET,"since":SEQ}, {"op":"unsub","id":"a"}. Answers, also to mistakes, are frames that live_next gives.

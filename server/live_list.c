@@ -26,7 +26,9 @@ struct live_list {
     struct buf target;
     char since[TEXT_INT_MAX];
     struct job job;
-    bool limited; /* the job that has it is one of those that others wait for */
+    struct gate_place from;
+    struct gate_query query; /* while it is one of the jobs for queries */
+    bool limited;            /* the job that has it is one of those that others wait for */
     struct buf row;
     int got; /* what the job found */
     bool found;
@@ -64,6 +66,7 @@ static void list_leave(struct live_list *list)
 static void list_return(struct live_list *list)
 {
     struct server *base = api_server_base(list->server);
+    gate_query_leave(&list->query);
     (void)pthread_mutex_lock(&list->lock);
     list->state = LIST_HERE;
     if (!list->gone) {
@@ -76,25 +79,25 @@ static void list_return(struct live_list *list)
     if (last) list_free(list);
 }
 
-static void list_overloaded(struct live_list *list)
-{
-    (void)api_problem(&list->reply, "overloaded", NULL, "%lld queries that take long are under way already",
-                      (long long)list->server->config->queries_max);
-}
-
-/* To the threads for queries that take long: false = there is no room. */
-static bool list_give_away(struct live_list *list, void (*work)(void *ctx))
+/* To the threads for queries that take long: ERR_QUEUE = there is no room, ERR_SHARE = none for its address. */
+static int list_give_away(struct live_list *list, void (*work)(void *ctx))
 {
     struct jobs *jobs = api_server_base(list->server)->jobs;
     list->limited = false;
     list->job = (struct job){ .work = work, .ctx = list };
     if (jobs == NULL) {
         work(list);
-        return true;
+        return OK;
     }
-    if (!jobs_reserve(jobs)) return false;
-    jobs_add(jobs, &list->job);
-    return true;
+    int err = gate_query_enter(&list->from, &list->query);
+    if (err != OK) return err;
+    if (jobs_reserve(jobs)) {
+        jobs_add(jobs, &list->job);
+        return OK;
+    }
+    gate_query_leave(&list->query);
+    return err_set(ERR_QUEUE, "%lld queries that take long are under way already",
+                   (long long)list->server->config->queries_max);
 }
 
 /* What is answered in another way, by one of its parameters. */
@@ -170,13 +173,15 @@ static void list_work(void *ctx)
         patience_limit(list->limited ? LIST_PATIENCE : 0);
         waits = api_dispatch(&list->req, &list->reply) == API_WAIT;
         patience_limit(0);
+        if (waits) gate_query_leave(&list->query);
         if (waits && list_park(list)) return;
     }
     if (list->limited && list->reply.slow) {
         api_reply_free(&list->reply);
         api_reply_init(&list->reply);
-        if (list_give_away(list, list_work)) return;
-        list_overloaded(list);
+        int err = list_give_away(list, list_work);
+        if (err == OK) return;
+        (void)api_problem_err(&list->reply, err);
     }
     if (list->reply.stream == NULL && list->reply.status < 400) list_is_none(list);
     list_return(list);
@@ -237,12 +242,13 @@ static bool list_is_one(struct live_list *list, struct slice target)
 }
 
 int live_list_open(struct server *server, struct slice target, int64_t since, bool public_only,
-                   struct live_list **ret_list)
+                   const struct gate_place *from, struct live_list **ret_list)
 {
     struct live_list *list = calloc(1, sizeof *list);
     if (list == NULL) return err_set(ERR_NOMEM, "no memory for a subscription");
     list->server = server;
     list->users = 1;
+    if (from != NULL) list->from = *from;
     (void)pthread_mutex_init(&list->lock, NULL);
     api_reply_init(&list->reply);
     buf_init(&list->row, LIST_ROW_MAX);
@@ -336,7 +342,7 @@ int live_list_next(struct live_list *list, struct buf *out)
     }
     list->users++;
     list->state = LIST_AWAY;
-    if (list_give_away(list, list_look)) return LIST_WENT;
+    if (list_give_away(list, list_look) == OK) return LIST_WENT;
     list->state = LIST_HERE;
     list->users--;
     return LIST_LATER;

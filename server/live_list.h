@@ -5,14 +5,15 @@
 #ifndef SERVER_LIVE_LIST_H
 #define SERVER_LIVE_LIST_H
 
+#include "server/gate.h"
 #include "server/rows.h"
 
 struct live_list;
 
 /* `target` as in a GET; live=true is added unless it says live itself. `since`: what is known already, the rows that changed since then are
- * wanted, SEQ_EMPTY = the list. The target is not kept. ERR_NOMEM; whatever is wrong with it is told by live_list_next. */
+ * wanted, SEQ_EMPTY = the list. The target is not kept. `from`: where the client came in, NULL = nowhere; its queries that take long are those of its address. ERR_NOMEM; whatever is wrong with it is told by live_list_next. */
 int live_list_open(struct server *server, struct slice target, int64_t since, bool public_only,
-                   struct live_list **ret_list);
+                   const struct gate_place *from, struct live_list **ret_list);
 void live_list_close(struct live_list *list); /* NULL is fine */
 
 /* NULL while it is away, and where the GET was answered by a problem; they stay until the next live_list_next. */

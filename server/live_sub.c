@@ -55,12 +55,12 @@ void live_sub_free(struct live_sub *sub)
 }
 
 int live_sub_new_list(struct server *server, struct slice target, int64_t since, bool public_only,
-                      struct live_sub **ret_sub)
+                      const struct gate_place *from, struct live_sub **ret_sub)
 {
     struct live_sub *sub = calloc(1, sizeof *sub);
     if (sub == NULL) return err_set(ERR_NOMEM, "no memory for a subscription");
     buf_init(&sub->row, LIST_FRAME_MAX);
-    int err = live_list_open(server, target, since, public_only, &sub->list);
+    int err = live_list_open(server, target, since, public_only, from, &sub->list);
     if (err != OK)
         free(sub);
     else

@@ -34,7 +34,7 @@ struct live_sub {
 int live_sub_new(struct server *server, struct filter_params *params, bool public_only, struct live_sub **ret_sub);
 /* The rows of a list (live_list_open): frames {"row":ROW}, with "seq":N where the list can be gone on with from there. */
 int live_sub_new_list(struct server *server, struct slice target, int64_t since, bool public_only,
-                      struct live_sub **ret_sub);
+                      const struct gate_place *from, struct live_sub **ret_sub);
 void live_sub_free(struct live_sub *sub); /* NULL is fine */
 
 /* Where a subscription stands that has nothing of its own: no id, no filter, no end, and its sync frame was given. */

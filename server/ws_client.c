@@ -113,7 +113,7 @@ int ws_client_open(struct ws_clients *clients, struct ws_client *client, struct 
 
     struct slice target = { arrival->target.data, arrival->target.len };
     struct server *reader = api_server_of(server, arrival->may_private);
-    int err = live_open(reader, target, arrival->public_only, &client->live);
+    int err = live_open(reader, target, arrival->public_only, &arrival->place, &client->live);
     if (client->live == NULL) client_close(client, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
     if (err != OK) client_close(client, LWS_CLOSE_STATUS_POLICY_VIOLATION, "see the problem that was sent");
     if (clients->closing) client_close(client, LWS_CLOSE_STATUS_GOINGAWAY, "the server is closing");

@@ -107,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice rest = { (const char *)data, size };
     struct slice target = line_cut(&rest);
     live = NULL;
-    int err = live_open(&stock->server, target, size % 2 == 1, &live);
+    int err = live_open(&stock->server, target, size % 2 == 1, NULL, &live);
     must(live != NULL, "no memory for a client", NULL);
     if (err == OK) say_all(stock, rest);
     take_frames();

@@ -1,10 +1,15 @@
 #include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/gate.h"
+#include "server/jobs.h"
 #include "server/limits.h"
 #include "server/live.h"
+#include "server/live_list.h"
 #include "tests/support/api_kit.h"
 #include "tests/support/scratch.h"
 
@@ -34,7 +39,7 @@ TestSuite(live_ssb, .init = open_ssb, .fini = shut);
 
 static void connect_to(const char *target)
 {
-    int err = live_open(&kit.server, (struct slice){ target, strlen(target) }, false, &live);
+    int err = live_open(&kit.server, (struct slice){ target, strlen(target) }, false, NULL, &live);
     cr_assert_eq(err, OK, "%s: %s", target, err_detail(err));
 }
 
@@ -270,11 +275,70 @@ Test(live, a_look_that_never_ends_is_given_up_in_all)
     buf_free(&out);
 }
 
+static struct gate_place come_in(struct gate *gate, int fd, uint32_t host)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(host) };
+    cr_assert_eq(gate_enter(gate, fd, (const struct sockaddr *)&address, false), OK);
+    return gate_place_of(gate, fd);
+}
+
+static void wait_for(void *ctx)
+{
+    pthread_mutex_t *held = ctx;
+    (void)pthread_mutex_lock(held);
+    (void)pthread_mutex_unlock(held);
+}
+
+static bool list_is_back(void *ctx)
+{
+    return !live_list_away(ctx);
+}
+
+Test(live, a_list_that_takes_long_is_one_of_its_address)
+{
+    static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+    const struct config limits = { .connections_max = 9, .connections_per_address = 9, .queries_per_address = 1 };
+    struct metrics metrics = { 0 };
+    struct gate *gate;
+    struct gate_query taken = { 0 };
+    struct job first = { .work = wait_for, .ctx = &held };
+    struct live_list *list, *other;
+    struct buf out;
+    char target[400];
+    buf_init(&out, 4096);
+    cr_assert_eq(gate_open(&limits, &metrics, &gate), OK);
+    const struct gate_place near = come_in(gate, 3, 0x0a000001), far = come_in(gate, 4, 0x0a000002);
+    cr_assert_eq(jobs_start(1, 64, &kit.server.jobs), OK);
+    (void)pthread_mutex_lock(&held);
+    cr_assert(jobs_reserve(kit.server.jobs));
+    jobs_add(kit.server.jobs, &first);
+    kit.config.query_timeout = 0;
+    (void)snprintf(target, sizeof target, "/log?type=vote&author=%s", post_in_turns());
+    const struct slice text = { target, strlen(target) };
+    cr_assert_eq(live_list_open(&kit.server, text, SEQ_EMPTY, false, &near, &list), OK);
+    cr_assert_eq(live_list_open(&kit.server, text, SEQ_EMPTY, false, &far, &other), OK);
+    cr_assert_eq(gate_query_enter(&near, &taken), OK);
+    cr_expect_eq(live_list_next(list, &out), LIST_LATER);
+    cr_expect_eq(live_list_next(other, &out), LIST_WENT);
+    gate_query_leave(&taken);
+    cr_expect_eq(live_list_next(list, &out), LIST_WENT);
+    cr_expect_eq(gate_query_enter(&near, &taken), ERR_SHARE);
+    (void)pthread_mutex_unlock(&held);
+    cr_assert(kit_until(list_is_back, list));
+    cr_expect_eq(gate_query_enter(&near, &taken), OK);
+    jobs_stop(kit.server.jobs);
+    kit.server.jobs = NULL;
+    live_list_close(list);
+    live_list_close(other);
+    gate_free(gate);
+    buf_free(&out);
+}
+
 static struct live *another(const char *target)
 {
     struct live *other = NULL;
     struct buf sync;
-    cr_assert_eq(live_open(&kit.server, (struct slice){ target, strlen(target) }, false, &other), OK);
+    cr_assert_eq(live_open(&kit.server, (struct slice){ target, strlen(target) }, false, NULL, &other), OK);
     buf_init(&sync, 4096);
     while (live_next(other, &sync) == 1) {
     }
@@ -412,7 +476,8 @@ Test(live, a_bad_target_gets_a_problem)
     (void)api_kit_post(&kit, "1");
     (void)api_kit_post(&kit, "2");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        cr_assert_lt(live_open(&kit.server, (struct slice){ bad[i], strlen(bad[i]) }, false, &live), 0, "%s", bad[i]);
+        cr_assert_lt(live_open(&kit.server, (struct slice){ bad[i], strlen(bad[i]) }, false, NULL, &live), 0, "%s",
+                     bad[i]);
         frame_with("{\"error\":{\"type\":\"/problems/");
         silence();
         live_free(live);
@@ -464,7 +529,7 @@ Test(live_ssb, the_public_sees_no_encrypted_message)
     char *secret = api_kit_message(&author, "\"aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ=.box\"");
     (void)api_kit_post(&kit, secret);
     free(secret);
-    cr_assert_eq(live_open(&kit.server, (struct slice){ target, strlen(target) }, true, &live), OK);
+    cr_assert_eq(live_open(&kit.server, (struct slice){ target, strlen(target) }, true, NULL, &live), OK);
     settle();
     frame_with("\"type\":\"post\"");
     frame_with("\"sync\":true");

@@ -85,7 +85,7 @@ Test(view_behind, a_socket_is_not_in_sync_before_the_view_is)
     struct live *live = NULL;
     struct buf out;
     append(POST);
-    cr_assert_eq(live_open(&server, (struct slice){ target, sizeof target - 1 }, false, &live), OK);
+    cr_assert_eq(live_open(&server, (struct slice){ target, sizeof target - 1 }, false, NULL, &live), OK);
     buf_init(&out, 4096);
     cr_expect_eq(live_next(live, &out), 0, "%.*s", (int)out.len, out.data);
     buf_free(&out);
