@@ -9,6 +9,7 @@
 #include "server/blob_type.h"
 #include "server/byte_range.h"
 #include "server/text.h"
+#include "store/base64.h"
 #include "store/blob_box.h"
 
 #define CHECK_HERE_MAX ((int64_t)1 << 20) /* bytes that are hashed on an HTTP thread: some milliseconds */
@@ -122,10 +123,8 @@ static bool key_read(struct slice text, uint8_t key[BLOB_BOX_KEY_BYTES])
                      : text.data[len] == '_'                        ? '/'
                                                                     : text.data[len];
     if (len != 43 || (text.len == 44 && text.data[43] != '=')) return false;
-    size_t got = 0;
-    return sodium_base642bin(key, BLOB_BOX_KEY_BYTES, plain, len, NULL, &got, NULL,
-                             sodium_base64_VARIANT_ORIGINAL_NO_PADDING) == 0 &&
-           got == BLOB_BOX_KEY_BYTES;
+    return base64_read_exactly((struct slice){ plain, len }, sodium_base64_VARIANT_ORIGINAL_NO_PADDING, key,
+                               BLOB_BOX_KEY_BYTES);
 }
 
 /* NULL: the problem is made. */

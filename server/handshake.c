@@ -5,6 +5,7 @@
 
 #include "server/limits.h"
 #include "server/text.h"
+#include "store/base64.h"
 
 #define LENGTH_DIGITS_MAX 15 /* of Content-Length: far above any body, far below an overflow */
 
@@ -259,11 +260,7 @@ bool handshake_live(const struct handshake *handshake)
 static bool key_valid(struct slice key)
 {
     unsigned char bytes[16];
-    size_t len = 0;
-    return key.data != NULL &&
-           sodium_base642bin(bytes, sizeof bytes, key.data, key.len, NULL, &len, NULL,
-                             sodium_base64_VARIANT_ORIGINAL) == 0 &&
-           len == sizeof bytes;
+    return key.data != NULL && base64_read_exactly(key, sodium_base64_VARIANT_ORIGINAL, bytes, sizeof bytes);
 }
 
 const struct handshake_fault *handshake_live_judge(const struct handshake *handshake)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base64.h"
 #include "store/err.h"
 
 #define NONCE crypto_secretbox_NONCEBYTES
@@ -81,7 +82,7 @@ int box1_open(const struct box1_key *key, struct slice text, struct buf *out)
     uint8_t *box = malloc(coded / 4 * 3);
     if (box == NULL) return err_set(ERR_NOMEM, "no memory to open a private message");
     int found = 0;
-    if (sodium_base642bin(box, coded / 4 * 3, text.data, coded, NULL, &len, NULL, sodium_base64_VARIANT_ORIGINAL) == 0)
+    if (base64_read((struct slice){ text.data, coded }, sodium_base64_VARIANT_ORIGINAL, box, coded / 4 * 3, &len))
         found = box_open(key, box, len, out);
     free(box);
     return found;

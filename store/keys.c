@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/base64.h"
 #include "store/err.h"
 #include "store/file.h"
 #include "store/json.h"
@@ -39,11 +40,9 @@ static bool member_read(struct slice object, const char *name, struct buf *out)
 /* "<base64>.ed25519", where the suffix may be missing, as ssb-keys takes it. */
 static bool bytes_read(struct slice text, uint8_t *out, size_t wanted)
 {
-    size_t len = 0;
     if (text.len > SUFFIX_LEN && memcmp(text.data + text.len - SUFFIX_LEN, SUFFIX, SUFFIX_LEN) == 0)
         text.len -= SUFFIX_LEN;
-    return sodium_base642bin(out, wanted, text.data, text.len, NULL, &len, NULL, sodium_base64_VARIANT_ORIGINAL) == 0 &&
-           len == wanted;
+    return base64_read_exactly(text, sodium_base64_VARIANT_ORIGINAL, out, wanted);
 }
 
 static bool id_fits(struct slice text, const struct ref *id)

@@ -99,6 +99,10 @@ test('a key that does not open it, a box that breaks off, one that is damaged in
   const isProblem = (res, status, type) => assert.deepStrictEqual([res.status, res.json && res.json.type], [status, '/problems/' + type], res.text.slice(0, 200))
   isProblem(await get(await add(blobs, whole), '?unbox=' + encodeURIComponent(crypto.randomBytes(32).toString('base64'))), 400, 'bad-parameter')
   for (const bad of ['', 'x', 'A'.repeat(42), 'A'.repeat(45), key.toString('hex'), '!'.repeat(43)]) isProblem(await get(await add(blobs, whole), '?unbox=' + bad), 400, 'bad-parameter')
+  // a key that is "/" and nothing else but for its end, and one of bytes that some decoders take for that
+  const slashes = await add(blobs, await box(Buffer.alloc(32, 255), Buffer.from('of slashes')))
+  assert.strictEqual((await get(slashes, '?unbox=' + '%2F'.repeat(42) + '8')).text, 'of slashes')
+  isProblem(await get(slashes, '?unbox=' + '%C3%AF'.repeat(21) + '8'), 400, 'bad-parameter')
   isProblem(await get(await add(blobs, Buffer.from('not boxed at all, and longer than a header would be')), query), 400, 'bad-parameter')
   for (const cut of [whole.length - 1, whole.length - 34, 4000]) isProblem(await get(await add(blobs, whole.subarray(0, cut)), query), 502, 'damaged-blob')
   // in the first body: told; in a later one: what was sent is cut off, and never reads as whole

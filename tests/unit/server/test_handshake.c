@@ -125,6 +125,7 @@ Test(handshake, a_key_and_no_body_are_wanted_for_a_socket)
         LIVE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ\r\n\r\n",
         LIVE "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA\r\n\r\n",
         LIVE "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAAA\r\n\r\n",
+        LIVE "Sec-WebSocket-Key: \xAFGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         LIVE KEY "Content-Length: 1\r\n\r\n",
         LIVE KEY "Transfer-Encoding: chunked\r\n\r\n",
     };

@@ -203,6 +203,29 @@ Test(box1, a_damaged_box_stays_shut)
     buf_free(&opened);
 }
 
+/* What others leave as it is must not be opened here. */
+Test(box1, a_box_is_ascii)
+{
+    struct ref id;
+    struct box1_key key;
+    struct buf text, opened;
+    char *slash = NULL;
+    buf_init(&text, TEXT_MAX);
+    buf_init(&opened, TEXT_MAX);
+    identity(1, &id, &key);
+    while (slash == NULL) {
+        buf_reset(&text);
+        cr_assert_eq(box1_seal(SLICE_LITERAL("{\"type\":\"x\"}"), &id, 1, &text), OK);
+        slash = memchr(text.data, '/', text.len);
+    }
+    *slash = '\xAF';
+    cr_assert_eq(box1_open(&key, (struct slice){ text.data, text.len }, &opened), 0);
+    *slash = '/';
+    cr_assert_eq(box1_open(&key, (struct slice){ text.data, text.len }, &opened), 1);
+    buf_free(&text);
+    buf_free(&opened);
+}
+
 Test(box1, other_texts_are_no_box)
 {
     struct ref id;

@@ -20,14 +20,20 @@ static void base64(const uint8_t *bytes, size_t len, char *out, size_t size)
     (void)sodium_bin2base64(out, size, bytes, len, sodium_base64_VARIANT_ORIGINAL);
 }
 
-static void setup(void)
+static void key_pair(uint32_t number)
 {
     uint8_t seed[32];
     memset(seed, 7, sizeof seed);
-    cr_assert(sodium_init() >= 0);
+    memcpy(seed, &number, sizeof number);
     (void)crypto_sign_seed_keypair(public_key, secret_key, seed);
     base64(public_key, sizeof public_key, public_text, sizeof public_text);
     base64(secret_key, sizeof secret_key, secret_text, sizeof secret_text);
+}
+
+static void setup(void)
+{
+    cr_assert(sodium_init() >= 0);
+    key_pair(0);
     folder = scratch_make();
     scratch_path(folder, "secret", path);
 }
@@ -115,6 +121,18 @@ Test(keys, what_is_no_secret_is_refused_and_never_repeated)
         cr_expect_not_null(strstr(err_detail(ERR_FORMAT), "here"));
         cr_expect_null(strstr(err_detail(ERR_FORMAT), secret_text));
     }
+}
+
+/* "ï" is two bytes that some decoders take for two slashes. */
+Test(keys, a_secret_is_ascii)
+{
+    struct keys keys;
+    char *slashes;
+    for (uint32_t number = 1; (slashes = strstr(secret_text, "//")) == NULL; number++)
+        key_pair(number);
+    cr_expect_eq(parse(WHOLE, &keys), OK);
+    memcpy(slashes, "\xC3\xAF", 2);
+    cr_expect_eq(parse(WHOLE, &keys), ERR_FORMAT);
 }
 
 Test(keys, halves_of_two_keys_would_give_the_secret_away)
