@@ -168,7 +168,7 @@ bool turns_crowded(const struct http *http);
 /* Before a block of an answer is made: true = others are to have theirs first, and the connection is suspended until then. What is given is
  * counted in exchange->given. */
 bool turn_wait(struct exchange *exchange);
-void turn_end(struct exchange *exchange); /* it wants nothing more for now */
+void turn_end(struct exchange *exchange); /* it has all that it wants, or waits for something else than its turn */
 
 void stream_flows(struct exchange *exchange,
                   bool flows); /* counted among those that take bytes; more than once is fine */
