@@ -157,6 +157,7 @@ struct api_route {
     api_handler *handler;
     const char *operation; /* operationId in openapi.yaml */
     unsigned needs;        /* enum api_scope, or-ed: all of them; 0 = answered without a token: /healthz, /readyz */
+    bool lists;            /* it answers with rows (rows.h), which can be followed */
 };
 extern const struct api_route api_routes[]; /* from routes.def, ended by a NULL pattern */
 

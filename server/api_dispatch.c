@@ -16,8 +16,8 @@ const struct api_route api_routes[] = {
 #define PRIVATE (API_SCOPE_READ | API_SCOPE_PRIVATE)
 #define PUBLISH API_SCOPE_PUBLISH
 #define BOTH API_SCOPES_BOTH
-#define ROUTE(method, pattern, handler, operation, needs) { API_##method, pattern, handler, operation, needs },
-#define LIST ROUTE
+#define ROUTE(method, pattern, handler, operation, needs) { API_##method, pattern, handler, operation, needs, false },
+#define LIST(method, pattern, handler, operation, needs) { API_##method, pattern, handler, operation, needs, true },
 #include "server/routes.def"
 #undef LIST
 #undef ROUTE
@@ -26,15 +26,6 @@ const struct api_route api_routes[] = {
 #undef READ
 #undef OPEN
     { 0 },
-};
-
-/* Handlers of lists. */
-static api_handler *const list_handlers[] = {
-#define ROUTE(method, pattern, handler, operation, needs)
-#define LIST(method, pattern, handler, operation, needs) handler,
-#include "server/routes.def"
-#undef LIST
-#undef ROUTE
 };
 
 /* ---- decoding ---- */
@@ -247,9 +238,7 @@ bool api_target_lists(const struct server *server, struct slice target, const ch
     struct match match;
     const struct api_route *route = route_find(server, API_GET, target_path(target), &match);
     *ret_name = route != NULL ? route->operation : NULL;
-    for (size_t i = 0; route != NULL && i < sizeof list_handlers / sizeof *list_handlers; i++)
-        if (route->handler == list_handlers[i]) return true;
-    return false;
+    return route != NULL && route->lists;
 }
 
 /* No path fits the patterns of two routes of a method, so those that need what most of them need no look. */

@@ -9,9 +9,7 @@ void handler_resume(void *ctx)
     (void)pthread_mutex_lock(&http->lock);
     bool parked = exchange->state == EXCHANGE_PARKED;
     exchange->state = EXCHANGE_WOKEN;
-    if (parked) {
-        exchange_list_remove(exchange);
-    }
+    if (parked) exchange_list_remove(exchange);
     if (http->stopping) (void)pthread_cond_broadcast(&http->changed);
     (void)pthread_mutex_unlock(&http->lock);
     if (parked) exchange_give_back(exchange);

@@ -158,8 +158,8 @@ static bool stream_suspend(struct exchange *exchange)
     struct http *http = exchange->http;
     (void)pthread_mutex_lock(&http->lock);
     bool suspend = http->generation == exchange->seen && !http->stopping;
-    if (suspend) turn_end(exchange);
     if (suspend) {
+        turn_end(exchange);
         stream_flows(exchange, false);
         stream_narrow(exchange);
         MHD_suspend_connection(exchange->connection);

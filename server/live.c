@@ -185,7 +185,7 @@ static int live_parsed(struct api_request *req, struct api_reply *reply)
 }
 
 static const struct api_route live_routes[] = {
-    { API_GET, "/live", live_parsed, "live", API_SCOPE_READ },
+    { API_GET, "/live", live_parsed, "live", API_SCOPE_READ, false },
     { 0 },
 };
 
@@ -199,6 +199,11 @@ static int wanted_since_alone(void)
     return err_set(ERR_ARG, "since: goes with list only; gt goes on behind a record");
 }
 
+static int wanted_since_odd(void)
+{
+    return err_set(ERR_ARG, "since: not a seq: it is a whole number from -1 to 2^53-1");
+}
+
 /* list=TARGET, with since=SEQ or without: 1, 0 = it is another query, <0 error. */
 static int live_read_list(const struct api_request *req, struct live_wanted *wanted)
 {
@@ -207,7 +212,7 @@ static int live_read_list(const struct api_request *req, struct live_wanted *wan
     if (req->query_count > 1U + (since != NULL)) return wanted_list_alone();
     wanted->list = *list;
     if (since == NULL || text_int(*since, -1, SEQ_MAX, &wanted->since)) return 1;
-    return err_set(ERR_ARG, "since: not a seq: it is a whole number from -1 to 2^53-1");
+    return wanted_since_odd();
 }
 
 /* *ret_subscribe: subscribe=false was not said. */
@@ -336,7 +341,7 @@ static int op_list(json_t *op, struct live_wanted *wanted)
     wanted->list = (struct slice){ json_string_value(list), json_string_length(list) };
     if (since == NULL) return 1;
     if (!json_is_integer(since) || json_integer_value(since) < -1 || json_integer_value(since) > SEQ_MAX)
-        return err_set(ERR_ARG, "since: not a seq: it is a whole number from -1 to 2^53-1");
+        return wanted_since_odd();
     wanted->since = json_integer_value(since);
     return 1;
 }

@@ -218,13 +218,23 @@ test('many at once, the owner among them, are each given their own', async (t) =
 
 // ---- what comes ------------------------------------------------------------------------------------------------------
 
-test('live, each is given what he may see: sockets at the same place, streams, filters', async (t) => {
-  const log = made(14, 60)
+// A log that somebody writes, and two servers that follow it.
+async function growing(t, seed) {
+  const log = made(seed, 60)
   const where = path.join(folder(t), 'log.offset')
   const writer = new Writer(t, where, 32)
   await writer.append(PrivateLog.lines(log.records, 'boxed'))
-  const withSecret = await follow(t, where, { keys: log.keys })
-  const without = await follow(t, where)
+  return { log, writer, withSecret: await follow(t, where, { keys: log.keys }), without: await follow(t, where) }
+}
+
+async function grow(log, writer) {
+  const before = log.records.length
+  for (let i = 0; i < 25; i++) log.write()
+  await writer.append(PrivateLog.lines(log.records.slice(before), 'boxed'))
+}
+
+test('live, each is given what he may see: sockets at the same place, streams, filters', async (t) => {
+  const { log, writer, withSecret, without } = await growing(t, 14)
   const readers = []
   for (const query of ['', '?old=false', '?type=post', '?private=true', '?type=whisper&old=false']) {
     for (const [server, token] of [[withSecret, READER], [without, READER], [withSecret, OWNER], [withSecret, READER], [withSecret, OWNER]]) {
@@ -242,11 +252,7 @@ test('live, each is given what he may see: sockets at the same place, streams, f
   for (const accept of ['application/x-ndjson', 'text/event-stream'])
     streams[accept] = await Promise.all([line(withSecret, READER, accept), line(without, READER, accept), line(withSecret, OWNER, accept)])
   for (const { client } of readers) await client.until(() => client.synced(), 'what is old')
-  for (let batch = 0; batch < 8; batch++) {
-    const before = log.records.length
-    for (let i = 0; i < 25; i++) log.write()
-    await writer.append(PrivateLog.lines(log.records.slice(before), 'boxed'))
-  }
+  for (let batch = 0; batch < 8; batch++) await grow(log, writer)
   /* what everybody is given comes last */
   const post = { type: 'post', text: 'the end' }, end = [log.add(log.people[2], post, post, false)]
   const whisper = { type: 'whisper', text: 'the end' }
@@ -289,12 +295,7 @@ function folded(frames, id) {
 }
 
 test('lists that are followed show each what he may see', async (t) => {
-  const log = made(16, 60)
-  const where = path.join(folder(t), 'log.offset')
-  const writer = new Writer(t, where, 32)
-  await writer.append(PrivateLog.lines(log.records, 'boxed'))
-  const withSecret = await follow(t, where, { keys: log.keys })
-  const without = await follow(t, where)
+  const { log, writer, withSecret, without } = await growing(t, 16)
   const id = enc(log.owner.id)
   const lists = ['/threads', '/threads?private=true', '/threads?type=whisper', '/types', '/channels', '/feeds', '/feeds?name=hush', '/feeds?name=loud', `/graph?from=${id}`, `/contacts/${id}/followedBy`,
     '/channels/gardenshush/subscribers', '/links', '/search?q=hush*&order=oldest', `/votes/${enc(log.roots.secret[0])}`, `/messages/${enc(log.roots.open[0])}/thread`]
@@ -305,11 +306,7 @@ test('lists that are followed show each what he may see', async (t) => {
     await client.until(() => lists.every((list, i) => client.frames.some((frame) => frame.id === 'l' + i && frame.sync)), 'what is there')
     return { server, token, client }
   }))
-  for (let batch = 0; batch < 4; batch++) {
-    const before = log.records.length
-    for (let i = 0; i < 25; i++) log.write()
-    await writer.append(PrivateLog.lines(log.records.slice(before), 'boxed'))
-  }
+  for (let batch = 0; batch < 4; batch++) await grow(log, writer)
   for (const { server, token, client } of clients) {
     for (const [i, list] of lists.entries()) {
       const headers = { Accept: 'application/x-ndjson', ...bearer(token) }

@@ -55,7 +55,7 @@ static int read_query(struct api_request *req, struct api_reply *reply)
     return API_DONE;
 }
 
-static const struct api_route routes[] = { { API_GET, "/q", read_query, "q", false }, { 0 } };
+static const struct api_route routes[] = { { API_GET, "/q", read_query, "q", 0, false }, { 0 } };
 
 /* false = there is nothing to ask for. */
 static bool read_text(struct stock *stock, const uint8_t *data, size_t size, bool public_only)

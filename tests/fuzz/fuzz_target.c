@@ -42,7 +42,7 @@ static int decoded_same(struct api_request *req, struct api_reply *reply)
     return API_DONE;
 }
 
-static const struct api_route decode_routes[] = { { API_GET, "/v", decoded_same, "v", false }, { 0 } };
+static const struct api_route decode_routes[] = { { API_GET, "/v", decoded_same, "v", 0, false }, { 0 } };
 
 static void check_encoding(struct stock *stock, struct slice text)
 {

@@ -109,8 +109,8 @@ static int handle_rows(struct api_request *req, struct api_reply *reply)
 }
 
 static const struct api_route routes[] = {
-    { API_GET, "/wait/{how}", handle_wait, "wait", API_SCOPE_READ },
-    { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ },
+    { API_GET, "/wait/{how}", handle_wait, "wait", API_SCOPE_READ, false },
+    { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ, false },
     { 0 },
 };
 

@@ -143,14 +143,14 @@ static int handle_fields(struct api_request *req, struct api_reply *reply)
 }
 
 const struct api_route site_routes[] = {
-    { API_GET, "/fields/{id}", handle_fields, "fields", API_SCOPE_READ },
-    { API_GET, "/hello", handle_hello, "hello", API_SCOPE_READ },
-    { API_POST, "/echo", handle_echo, "echo", API_SCOPE_READ },
-    { API_GET, "/names/{id}", handle_name, "name", API_SCOPE_READ },
-    { API_GET, "/grant", handle_grant, "grant", API_SCOPE_READ },
-    { API_GET, "/open", handle_hello, "open", 0 },
-    { API_GET, "/wait/{how}", handle_wait, "wait", API_SCOPE_READ },
-    { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ },
+    { API_GET, "/fields/{id}", handle_fields, "fields", API_SCOPE_READ, false },
+    { API_GET, "/hello", handle_hello, "hello", API_SCOPE_READ, false },
+    { API_POST, "/echo", handle_echo, "echo", API_SCOPE_READ, false },
+    { API_GET, "/names/{id}", handle_name, "name", API_SCOPE_READ, false },
+    { API_GET, "/grant", handle_grant, "grant", API_SCOPE_READ, false },
+    { API_GET, "/open", handle_hello, "open", 0, false },
+    { API_GET, "/wait/{how}", handle_wait, "wait", API_SCOPE_READ, false },
+    { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ, false },
     { 0 },
 };
 

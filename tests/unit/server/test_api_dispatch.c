@@ -49,12 +49,12 @@ static int handle_twice(struct api_request *req, struct api_reply *reply)
 }
 
 static const struct api_route routes[] = {
-    { API_GET, "/", handle_a, "root", API_SCOPE_READ },
-    { API_GET, "/m/{id}", handle_a, "a", API_SCOPE_READ },
-    { API_GET, "/m/{id}/raw", handle_b, "b", 0 },
-    { API_GET, "/f/{id}/{sequence}", handle_c, "c", API_SCOPE_READ },
-    { API_POST, "/m/{id}", handle_c, "p", API_SCOPE_APPEND },
-    { API_GET, "/twice/{id}", handle_twice, "t", API_SCOPE_READ },
+    { API_GET, "/", handle_a, "root", API_SCOPE_READ, false },
+    { API_GET, "/m/{id}", handle_a, "a", API_SCOPE_READ, false },
+    { API_GET, "/m/{id}/raw", handle_b, "b", 0, false },
+    { API_GET, "/f/{id}/{sequence}", handle_c, "c", API_SCOPE_READ, false },
+    { API_POST, "/m/{id}", handle_c, "p", API_SCOPE_APPEND, false },
+    { API_GET, "/twice/{id}", handle_twice, "t", API_SCOPE_READ, false },
     { 0 },
 };
 

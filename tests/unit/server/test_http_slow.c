@@ -185,13 +185,13 @@ static int handle_rows(struct api_request *req, struct api_reply *reply)
 }
 
 static const struct api_route routes[] = {
-    { API_GET, "/hello", handle_hello, "hello", API_SCOPE_READ },
-    { API_GET, "/slow", handle_slow, "slow", API_SCOPE_READ },
-    { API_GET, "/slow/id", handle_slow_id, "slowId", API_SCOPE_READ },
-    { API_GET, "/slow/wait", handle_slow_wait, "slowWait", API_SCOPE_READ },
-    { API_GET, "/never", handle_never, "never", API_SCOPE_READ },
-    { API_GET, "/many", handle_many, "many", API_SCOPE_READ },
-    { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ },
+    { API_GET, "/hello", handle_hello, "hello", API_SCOPE_READ, false },
+    { API_GET, "/slow", handle_slow, "slow", API_SCOPE_READ, false },
+    { API_GET, "/slow/id", handle_slow_id, "slowId", API_SCOPE_READ, false },
+    { API_GET, "/slow/wait", handle_slow_wait, "slowWait", API_SCOPE_READ, false },
+    { API_GET, "/never", handle_never, "never", API_SCOPE_READ, false },
+    { API_GET, "/many", handle_many, "many", API_SCOPE_READ, false },
+    { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ, false },
     { 0 },
 };
 

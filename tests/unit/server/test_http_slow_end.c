@@ -51,7 +51,7 @@ static int handle_last(struct api_request *req, struct api_reply *reply)
 }
 
 static const struct api_route routes[] = {
-    { API_GET, "/last", handle_last, "last", API_SCOPE_READ },
+    { API_GET, "/last", handle_last, "last", API_SCOPE_READ, false },
     { 0 },
 };
 

@@ -91,13 +91,19 @@ Test(log_offset_follow, a_followed_file_that_shrinks_has_changed)
     expect_changed(log, "shorter");
 }
 
+/* A log, and beside it another one of the same bytes. */
+static void use_two(char other[SCRATCH_PATH])
+{
+    scratch_path(offset_folder, "other", other);
+    offset_use("offset-v3-53.log");
+    cr_assert_eq(rename(offset_path, other), 0);
+    offset_use("offset-v3-53.log");
+}
+
 Test(log_offset_follow, a_followed_file_that_is_replaced_or_removed_has_changed)
 {
     char other[SCRATCH_PATH];
-    scratch_path(offset_folder, "other", other);
-    offset_use("offset-v3-53.log");
-    (void)rename(offset_path, other);
-    offset_use("offset-v3-53.log");
+    use_two(other);
     struct log *log = offset_open(true, LOG_CODEC_AUTO);
     cr_assert_eq(rename(other, offset_path), 0);
     expect_changed(log, "replaced");
@@ -120,10 +126,7 @@ static double changed_ago(void)
 Test(log_offset_follow, a_followed_file_at_rest_is_seen_to_be_replaced_or_removed_at_once)
 {
     char other[SCRATCH_PATH];
-    scratch_path(offset_folder, "other", other);
-    offset_use("offset-v3-53.log");
-    (void)rename(offset_path, other);
-    offset_use("offset-v3-53.log");
+    use_two(other);
     struct log *log = offset_open(true, LOG_CODEC_AUTO);
     while (changed_ago() < 0.2)
         cr_assert_eq(log_refresh(log), 0);
