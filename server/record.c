@@ -62,7 +62,7 @@ static int record_put_spliced(int64_t seq, struct slice said, struct slice rest,
 static int record_put(const struct log_record *record, struct slice format, struct buf *out)
 {
     struct slice value = record->value, rest;
-    bool valid = json_valid(value);
+    bool one_line = true, valid = json_valid_look(value, &one_line);
     size_t start = out->len;
     (void)buf_puts(out, "{\"seq\":");
     (void)buf_put_int(out, record->seq);
@@ -73,7 +73,7 @@ static int record_put(const struct log_record *record, struct slice format, stru
         (void)buf_puts(out, "\",");
     }
     if (valid && record_has_key(value, &rest)) {
-        if (buf_append(out, rest.data, rest.len) == OK) json_one_line(out, start);
+        if (buf_append(out, rest.data, rest.len) == OK && !one_line) json_one_line(out, start);
         return out->err;
     }
     if (!valid) {
