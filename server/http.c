@@ -78,6 +78,14 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
     *state = NULL;
 }
 
+/* The gate counts connections. The library must never come to a limit of its own: it deals them out by the numbers of their descriptors, and a
+ * thread of it that finds more than it was to have does not let go of its lock any more (0.9.75). One more than all, for each: the gate is left just before
+ * the library counts. */
+static unsigned library_connections(const struct config *config)
+{
+    return (unsigned)((config->connections_max + 1) * config->http_threads);
+}
+
 static int daemon_start(struct http *http)
 {
     const struct config *config = http->server->config;
@@ -91,13 +99,13 @@ static int daemon_start(struct http *http)
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                      MHD_USE_ERROR_LOG;
     step_first(); /* for the library's threads, which start in there */
-    http->daemon = MHD_start_daemon(flags, 0, NULL, NULL, exchange_step, http, MHD_OPTION_EXTERNAL_LOGGER, on_message,
-                                    NULL, MHD_OPTION_URI_LOG_CALLBACK, exchange_open, http, MHD_OPTION_NOTIFY_COMPLETED,
-                                    exchange_over, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-                                    MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CONNECTION_LIMIT,
-                                    (unsigned)(config->connections_max + config->http_threads),
-                                    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_timeout + IDLE_GRACE,
-                                    MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    http->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, exchange_step, http, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL,
+                         MHD_OPTION_URI_LOG_CALLBACK, exchange_open, http, MHD_OPTION_NOTIFY_COMPLETED, exchange_over,
+                         http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                         memory, MHD_OPTION_CONNECTION_LIMIT, library_connections(config),
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_timeout + IDLE_GRACE,
+                         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     step_usual();
     return http->daemon != NULL ? OK : err_set(ERR_IO, "the HTTP library does not start");
 }
