@@ -23,6 +23,7 @@ struct gate_entry {
     struct gate_address *address; /* NULL for a Unix socket */
     uint64_t ticket;              /* 0 = not inside */
     struct gate_times *times;     /* see gate_watch; NULL = nobody waits here */
+    int64_t looked_ms; /* the time by which it is waited for, when it was seen last whether the client has ended */
     bool loopback;
 };
 
@@ -268,8 +269,26 @@ static bool taken_if_before(_Atomic int64_t *time, int64_t since, int64_t before
     return since < before_ms && atomic_compare_exchange_strong(time, &since, 0);
 }
 
-static void sweep_one(struct gate_times *times, int fd, int64_t now_ms, int64_t patience_ms)
+/* A client that has ended, and all that it sent was read. */
+static bool client_ended(int fd)
 {
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* The end that came together with the last bytes is not seen by who stops reading when there are fewer than he asked for, and waits for an event
+ * (libmicrohttpd 0.9.75): it is reported once more, and changes nothing. Once for each time that more is waited for: an end that comes later is an
+ * event of its own. */
+static void sweep_end(struct gate_entry *entry, int fd, int64_t since_ms)
+{
+    if (since_ms == entry->looked_ms) return;
+    entry->looked_ms = since_ms;
+    if (client_ended(fd)) (void)shutdown(fd, SHUT_RD);
+}
+
+static void sweep_one(struct gate_entry *entry, int fd, int64_t now_ms, int64_t patience_ms)
+{
+    struct gate_times *times = entry->times;
     int64_t waiting = atomic_load(&times->waiting_ms), until = atomic_load(&times->body_until_ms);
     bool late = (waiting != 0 && taken_if_before(&times->waiting_ms, waiting, now_ms - patience_ms)) ||
                 (until < 0 && -until < now_ms - TOLD_MS);
@@ -277,6 +296,8 @@ static void sweep_one(struct gate_times *times, int fd, int64_t now_ms, int64_t 
         (void)shutdown(fd, SHUT_RDWR);
     else if (until > 0 && until < now_ms)
         (void)gate_tell(times, fd, now_ms, "timeout", "the body has not arrived in time");
+    else if (waiting > 0 || until > 0)
+        sweep_end(entry, fd, waiting > 0 ? waiting : until);
 }
 
 /* What is inside is open for certain: whoever closes it leaves first, and for that needs the lock. */
@@ -285,7 +306,7 @@ void gate_sweep(struct gate *gate, int64_t now_ms, int64_t patience_ms)
     if (gate == NULL) return;
     (void)pthread_mutex_lock(&gate->lock);
     for (size_t fd = 0; fd < gate->entry_count; fd++)
-        if (gate->entries[fd].times != NULL) sweep_one(gate->entries[fd].times, (int)fd, now_ms, patience_ms);
+        if (gate->entries[fd].times != NULL) sweep_one(&gate->entries[fd], (int)fd, now_ms, patience_ms);
     (void)pthread_mutex_unlock(&gate->lock);
 }
 

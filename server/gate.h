@@ -55,7 +55,8 @@ struct gate_times {
 void gate_watch(struct gate *gate, int fd, struct gate_times *times);
 
 /* Shuts down what has waited for a request for more than `patience_ms`: a head that comes drop by drop is never silent. Whose
- * body is late is told so (408), and shut down when it has had time to read that. The owner sees the end and closes. */
+ * body is late is told so (408), and shut down when it has had time to read that. Shuts down the reading side of what is waited for and has
+ * ended. The owner sees the end and closes. */
 void gate_sweep(struct gate *gate, int64_t now_ms, int64_t patience_ms);
 
 /* Ends a request whose body has not ended: the problem is its answer, and the last that is sent. false = gate_tell or gate_body_over

@@ -1,0 +1,22 @@
+'use strict'
+// Clients whose end is there in the same moment as the last bytes before it.
+const test = require('node:test')
+const { Server, folder } = require('../support/sluice')
+const { Raw } = require('../support/raw')
+
+const GET = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'
+const POST = 'POST /log HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{'
+
+// libmicrohttpd stopped reading where there were fewer bytes than it had asked for, and waited for another event until --idle-timeout
+for (const [what, last] of Object.entries({ 'a request': GET, 'several requests': GET.repeat(3), 'a part of a body': POST })) {
+  test(`an end that comes together with ${what} is noticed`, async (t) => {
+    const server = await Server.start(t, ['--data', folder(t), '--http-threads', '1', '--idle-timeout', '3600'])
+    const raw = await Raw.connect({ port: server.port })
+    t.after(() => raw.close())
+    process.kill(server.child.pid, 'SIGSTOP')
+    await new Promise((resolve) => raw.socket.end(last, resolve))
+    process.kill(server.child.pid, 'SIGCONT')
+    await raw.until(() => raw.ended, 'the end')
+    await server.get('/healthz')
+  })
+}
