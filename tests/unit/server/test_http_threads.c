@@ -39,8 +39,8 @@ static int handle_hello(struct api_request *req, struct api_reply *reply)
 }
 
 static const struct api_route routes[] = {
-    { API_GET, "/hold", handle_hold, "hold", API_SCOPE_READ },
-    { API_GET, "/hello", handle_hello, "hello", API_SCOPE_READ },
+    { API_GET, "/hold", handle_hold, "hold", API_SCOPE_READ, false },
+    { API_GET, "/hello", handle_hello, "hello", API_SCOPE_READ, false },
     { 0 },
 };
 
