@@ -70,10 +70,10 @@ bool handler_run(struct exchange *exchange)
         patience_short_pages(reads);
         int64_t began = clock_us(CLOCK_MONOTONIC);
         bool wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
-        owner_weigh(exchange->owner, clock_us(CLOCK_MONOTONIC) - began);
+        bool slow = reads && !wait && exchange->reply.slow;
+        if (!wait && !slow) owner_weigh(exchange->owner, clock_us(CLOCK_MONOTONIC) - began);
         patience_limit(0);
         patience_short_pages(false);
-        bool slow = reads && !wait && exchange->reply.slow;
         bool parked = slow ? handler_give(exchange) : wait && handler_park(exchange);
         /* From here on the exchange may be gone, if it is parked or given away. */
         handler_left(http);

@@ -186,6 +186,7 @@ int64_t clock_us(clockid_t clock);
 /* What a query of a connection may take on an HTTP thread, in us, before the next one is begun on a thread for pages: much more than a message costs. */
 #define HTTP_HEAVY 150
 #define HTTP_HEAVY_TIMES 2 /* one after the other: a thread that was interrupted takes long, too */
+/* What an answer took: nothing is said of a handler that waits, or is begun anew. */
 void owner_weigh(struct http_connection *owner, int64_t took_us);
 
 /* Suspends the connection and gives the exchange away to job.work, which ends with exchange_give_back: from then on it is not touched. Not under

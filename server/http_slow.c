@@ -133,7 +133,7 @@ static void page_work(void *ctx)
     else
         handler_closing(exchange);
     patience_limit(0);
-    owner_weigh(exchange->owner, clock_us(CLOCK_THREAD_CPUTIME_ID) - began);
+    if (!wait && !exchange->reply.slow) owner_weigh(exchange->owner, clock_us(CLOCK_THREAD_CPUTIME_ID) - began);
     /* from here on the exchange may be gone */
     if (wait || !page_is_slow(exchange)) handler_worked(exchange, wait);
     if (entered) handler_left(http);

@@ -23,7 +23,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
 static bool gate_is_open;
-static atomic_uint held, briefly;
+static atomic_uint held, briefly, begun;
 
 /* What a query does that takes long: it gives up where others wait, and otherwise goes on until the gate is opened. */
 static int look(void)
@@ -175,6 +175,16 @@ static int handle_many(struct api_request *req, struct api_reply *reply)
     return api_reply_rows(req, reply, &self->rows);
 }
 
+/* A page of many rows that costs as much as many messages do. */
+static int handle_costly(struct api_request *req, struct api_reply *reply)
+{
+    (void)atomic_fetch_add(&begun, 1);
+    int64_t enough = clock_us(CLOCK_THREAD_CPUTIME_ID) + 2 * HTTP_HEAVY;
+    while (patience_for_page(INT64_MAX) && clock_us(CLOCK_THREAD_CPUTIME_ID) < enough)
+        continue;
+    return handle_many(req, reply);
+}
+
 static int handle_rows(struct api_request *req, struct api_reply *reply)
 {
     struct slow_rows *self = calloc(1, sizeof *self);
@@ -191,6 +201,7 @@ static const struct api_route routes[] = {
     { API_GET, "/slow/wait", handle_slow_wait, "slowWait", API_SCOPE_READ, false },
     { API_GET, "/never", handle_never, "never", API_SCOPE_READ, false },
     { API_GET, "/many", handle_many, "many", API_SCOPE_READ, false },
+    { API_GET, "/costly", handle_costly, "costly", API_SCOPE_READ, false },
     { API_GET, "/rows", handle_rows, "rows", API_SCOPE_READ, false },
     { 0 },
 };
@@ -363,6 +374,20 @@ Test(http_slow, whose_query_took_long_is_not_tried_among_the_others_again, .time
     cr_expect_eq(atomic_load(&briefly), 1);
     ask_on(fd, HEAD("/slow") "\r\n", "{\"slow\":true}");
     cr_expect_eq(atomic_load(&briefly), 1);
+    (void)close(fd);
+    http_kit_stop(&kit);
+}
+
+/* That a page is too long to be made on an HTTP thread is found out in no time, and says nothing of what it costs. */
+Test(http_slow, whose_pages_cost_much_are_begun_where_they_are_made, .timeout = 60)
+{
+    const unsigned pages = 8;
+    start(1, 1);
+    queries_go_on();
+    int fd = http_kit_connect(&kit);
+    for (unsigned i = 0; i < pages; i++)
+        ask_on(fd, HEAD("/costly?limit=1000") "\r\n", ",998,999],");
+    cr_expect_eq(atomic_load(&begun), pages + HTTP_HEAVY_TIMES);
     (void)close(fd);
     http_kit_stop(&kit);
 }
