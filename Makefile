@@ -80,7 +80,7 @@ $(B)/obj/%.o: %.c
 $(B)/obj/%.o: %.S
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(SLUICE_CFLAGS) -c $< -o $@
-$(B)/obj/server/embed.o: $(wildcard server/web/*) api-spec/openapi.yaml api-spec/asyncapi.yaml api-spec/client/sluice.js $(OUT)/web/emoji.js
+$(B)/obj/server/embed.o: $(wildcard server/web/*) api-spec/openapi.yaml api-spec/asyncapi.yaml $(wildcard api-spec/client/*.js) $(OUT)/web/emoji.js
 $(B)/obj/server/embed.o: SLUICE_CFLAGS += -Wa,-I$(OUT)
 EMOJI_NAMES = /usr/share/gocode/src/github.com/kyokomi/emoji/v2/emoji_codemap.go
 $(OUT)/web/emoji.js: server/emoji.sed $(EMOJI_NAMES)

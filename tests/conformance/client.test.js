@@ -56,17 +56,31 @@ const append = (client, from, to) => client.appendBatch(records.slice(from, to).
 
 // ---- what it is
 
+const importsOf = (text) => [...text.matchAll(/^(?:import|export) (?:.* from )?'(.*)'$/gm)].map((match) => match[1])
+
 test('it needs nothing but what a browser has', () => {
-  for (const name of ['sluice.js', 'flumelog.js']) {
+  const files = fs.readdirSync(FOLDER).filter((name) => name.endsWith('.js'))
+  for (const name of files) {
     const text = fs.readFileSync(path.join(FOLDER, name), 'utf8')
-    const from = [...text.matchAll(/^(?:import|export) .*from '(.*)'$/gm)].map((match) => match[1])
-    assert.deepStrictEqual(from.filter((where) => where !== './sluice.js'), [], name)
+    assert.deepStrictEqual(importsOf(text).filter((where) => !files.includes(where.replace(/^\.\//, '')) || !where.startsWith('./')), [], name)
     assert.doesNotMatch(text, /\bBuffer\b|\brequire\(|setImmediate|process\.nextTick/, name)
     assert.doesNotMatch(text, /;$/m, name)
   }
   const manifest = JSON.parse(fs.readFileSync(path.join(FOLDER, 'package.json'), 'utf8'))
   assert.deepStrictEqual([manifest.type, manifest.private, manifest.version, manifest.license, manifest.dependencies], ['module', false, '0.1.0', 'MIT', undefined])
-  for (const file of manifest.files) assert.ok(fs.existsSync(path.join(FOLDER, file)), file)
+  assert.deepStrictEqual([...manifest.files].sort(), [...files, 'README.md'].sort())
+})
+
+test('the page is given the same client, with everything that it imports', async (t) => {
+  const { server } = await start(t, { count: 1 })
+  const names = ['sluice.js']
+  for (const name of names) {
+    const { status, text } = await server.request('/web/' + name)
+    assert.strictEqual(status, 200, name)
+    assert.strictEqual(text, fs.readFileSync(path.join(FOLDER, name), 'utf8'), name)
+    for (const where of importsOf(text)) if (!names.includes(path.basename(where))) names.push(path.basename(where))
+  }
+  assert.deepStrictEqual(names.sort(), fs.readdirSync(FOLDER).filter((name) => name.endsWith('.js') && name !== 'flumelog.js').sort())
 })
 
 // ---- lists
