@@ -11,6 +11,7 @@ export class SluiceError extends Error {
     this.code = this.type === 'about:blank' ? 'http-' + this.status : this.type.split('/').pop()
     if (problem.index !== undefined) this.index = problem.index
     if (problem.reason !== undefined) this.reason = problem.reason
+    if (problem.retryAfter !== undefined) this.retryAfter = problem.retryAfter // seconds that the server wants to be left alone for
   }
 }
 
@@ -18,12 +19,20 @@ export function localError(code, detail, cause) {
   return new SluiceError({ type: '/problems/' + code, title: 'The client could not go on', detail }, { cause })
 }
 
+// Retry-After is a number of seconds, or a date; undefined if there is none that can be read.
+function retryAfterOf(response) {
+  const text = response.headers.get('Retry-After') ?? ''
+  const seconds = /^\d+$/.test(text) ? Number(text) : Math.max(0, (Date.parse(text) - Date.now()) / 1000)
+  return Number.isNaN(seconds) ? undefined : seconds
+}
+
 export async function answerError(response) {
   const text = await response.text().catch(() => '')
+  const known = { status: response.status, retryAfter: retryAfterOf(response) }
   try {
-    return new SluiceError({ status: response.status, ...JSON.parse(text) })
+    return new SluiceError({ ...known, ...JSON.parse(text) })
   } catch {
-    return new SluiceError({ status: response.status, title: response.statusText, detail: `${response.status} ${text.slice(0, 200)}` })
+    return new SluiceError({ ...known, title: response.statusText, detail: `${response.status} ${text.slice(0, 200)}` })
   }
 }
 

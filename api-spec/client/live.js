@@ -1,6 +1,6 @@
 // The WebSocket /live: subscriptions, and the one socket that all of a client share.
 import { SluiceError, localError } from './errors.js'
-import { backoff } from './retry.js'
+import { backoff, isPassing } from './retry.js'
 import { ROW_SEQ, parseRow } from './rows.js'
 
 const FRAME_ID = /^\{"id":"(s\d+)",/
@@ -252,18 +252,19 @@ export class Live {
     this.#forget('waiting')
     const err = this.#proven ? null : await this.#refusal()
     if (this.#state !== 'waiting') return
-    if (err) return this.#fail(err)
-    this.#timer = setTimeout(() => this.#open(), backoff(this.#tries++))
+    const hopeless = err?.status >= 400 && err.status < 500 && !isPassing(err)
+    if (hopeless || (err && this.#tries >= this.#retries)) return this.#fail(err)
+    this.#timer = setTimeout(() => this.#open(), backoff(this.#tries++, err))
   }
 
-  // Why there was never a socket, if it is of no use to go on trying. A WebSocket does not say with which status it was refused; fetch does.
+  // Why there was never a socket. A WebSocket does not say with which status it was refused; fetch does.
   async #refusal() {
     try {
       await this.#client.json('GET', '/log?limit=1', { retries: 0 })
     } catch (err) {
-      return (err.status >= 400 && err.status < 500) || this.#tries >= this.#retries ? err : null
+      return err
     }
-    return this.#tries >= this.#retries ? localError('unreachable', 'the server answers, but refuses the WebSocket: is this page of an allowed origin?') : null
+    return localError('unreachable', 'the server answers, but refuses the WebSocket: is this page of an allowed origin?')
   }
 
   #fail(err) {

@@ -2,7 +2,7 @@
 import { SluiceError, answerError, localError, networkError } from './errors.js'
 import { ids } from './ids.js'
 import { Live, Subscription } from './live.js'
-import { backoff, sleep } from './retry.js'
+import { backoff, isPassing, sleep } from './retry.js'
 import { NDJSON, Rows, parseRow, withQuery } from './rows.js'
 import { NODE, webSocketOf } from './websocket.js'
 
@@ -44,16 +44,19 @@ export class Sluice {
     return { ...headers, ...(token ? { Authorization: 'Bearer ' + token } : {}), ...more }
   }
 
-  // One request: the Response of fetch if it is a good one, or a SluiceError. Reading is tried again if there was no answer.
+  // One request: the Response of fetch if it is a good one, or a SluiceError. Reading is tried again if there was no answer, or one that says
+  // that there is too much to do: not before the time that it names.
   async request(method, target, { headers, body, signal, retries = this.#options.retries } = {}) {
     const again = method === 'POST' ? 0 : retries
     for (let tries = 0; ; tries++) {
+      let failed
       try {
         return await this.#once(method, target, { headers: this.#headers(headers), body, signal })
       } catch (err) {
-        if (tries >= again || !(err instanceof SluiceError) || (err.status !== 0 && err.status !== 503)) throw err
+        if (tries >= again || !(err instanceof SluiceError) || !isPassing(err)) throw err
+        failed = err
       }
-      await sleep(backoff(tries), signal)
+      await sleep(backoff(tries, failed), signal)
     }
   }
 

@@ -241,6 +241,63 @@ test('a server that is not there is an error too, and reading is tried again', a
   await assert.rejects(append(client, 0, 1), { code: 'unreachable' })
 })
 
+// A server that says so first, as often as `times`.
+function refusing(times, status, retryAfter) {
+  const asked = []
+  const fetch = async () => {
+    asked.push(Date.now())
+    const headers = retryAfter === undefined ? {} : { 'Retry-After': retryAfter }
+    return asked.length > times ? new Response('{"well":true}') : new Response('{"type":"/problems/any","status":' + status + '}', { status, headers })
+  }
+  return { asked, fetch }
+}
+
+test('reading is tried again when there is too much to do, not before the time that the server names', async () => {
+  const { Sluice } = await load()
+  const late = () => new Date(Math.ceil(Date.now() / 1000) * 1000 + 1000).toUTCString()
+  await Promise.all([[429, () => '1'], [503, () => '1'], [429, late], [429, () => '0'], [503, () => undefined], [429, () => undefined]].map(async ([status, after]) => {
+    const named = after(), server = refusing(2, status, named)
+    const began = Date.now()
+    assert.deepStrictEqual(await new Sluice('http://x', { fetch: server.fetch }).status(), { well: true })
+    assert.strictEqual(server.asked.length, 3)
+    // timers are late, never early, but for the millisecond that they are rounded to
+    if (named === '1') assert.ok(server.asked[1] - began >= 999 && server.asked[2] - server.asked[1] >= 999, `${status} ${server.asked}`)
+    else if (named?.endsWith('GMT')) assert.ok(server.asked[1] >= Date.parse(named) - 1, `${named} ${server.asked}`)
+  }))
+})
+
+test('what is of no use is not tried again: another answer, more than a minute, an append', async () => {
+  const { Sluice } = await load()
+  for (const [status, after, seconds] of [[429, '61', 61], [503, '3600', 3600], [404, '1', 1], [500, undefined, undefined]]) {
+    const server = refusing(1, status, after)
+    await assert.rejects(new Sluice('http://x', { fetch: server.fetch }).status(), (err) => err.status === status && err.retryAfter === seconds)
+    assert.strictEqual(server.asked.length, 1)
+  }
+  const server = refusing(1, 429, '0')
+  await assert.rejects(new Sluice('http://x', { fetch: server.fetch }).append({}), { status: 429, retryAfter: 0 })
+  assert.strictEqual(server.asked.length, 1)
+})
+
+test('a subscription is asked for again when the server has too much of this client', async (t) => {
+  const { server } = await start(t, { count: 5 })
+  const { Sluice } = await load()
+  const busy = refusing(2, 429, '0')
+  class Refused extends EventTarget {
+    constructor() {
+      super()
+      setImmediate(() => this.dispatchEvent(new Event('close'))) // once it is listened to
+    }
+  }
+  // what the server says while it refuses the socket
+  const Socket = function (...given) { return busy.asked.length < 2 ? new Refused() : new WebSocket(...given) }
+  const client = new Sluice(server.url, { WebSocket: Socket, fetch: busy.fetch })
+  t.after(() => client.close())
+  assert.strictEqual((await take(client.live(), 5)).length, 5)
+  assert.strictEqual(busy.asked.length, 2)
+  const never = new Sluice(server.url, { WebSocket: Refused, fetch: refusing(9, 429, '0').fetch, retries: 2 })
+  await assert.rejects(take(never.live()), { status: 429 })
+})
+
 test('a stream that ends with a problem gives its rows first', async () => {
   const { Sluice } = await load()
   const problem = { type: '/problems/internal', title: 'Something went wrong inside', status: 500, detail: 'the disk' }
