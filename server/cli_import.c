@@ -15,6 +15,14 @@
 #define SYNC_BYTES ((size_t)8 << 20)          /* text between two appends that wait for the disk */
 #define APPEND_WAIT_MS (INT64_C(3600) * 1000) /* views that the chain rule needs may have to be built first */
 
+/* Nobody reads meanwhile, so the views go on in large steps, which cost less. Those that cost most (late, view.h) leave what is more than a moment's
+ * work to the server that is started next: it builds them in one go while it answers. */
+#define REST_MS 3600000
+#define REST_BYTES (INT64_C(1) << 50)
+#define LAG_LINGER_MS 500 /* where lines come slowly, the views do not wait for more of them */
+#define LAG_ENTRIES 100000
+#define LAG_BYTES ((int64_t)64 << 20)
+
 struct import {
     struct flume *flume;
     struct line_reader reader;
@@ -25,16 +33,28 @@ struct import {
 
     pthread_mutex_t lock;
     pthread_cond_t over;
-    bool in_flight; /* one append at a time, so that the next batch is checked meanwhile */
+    bool in_flight; /* one append at a time, so that the next batch is checked meanwhile; or the views are waited for */
 };
 
-static void on_done(struct flume_append *job)
+static void flight_over(struct import *import)
 {
-    struct import *import = job->ctx;
     (void)pthread_mutex_lock(&import->lock);
     import->in_flight = false;
     (void)pthread_cond_signal(&import->over);
     (void)pthread_mutex_unlock(&import->lock);
+}
+
+static void flight_wait(struct import *import)
+{
+    (void)pthread_mutex_lock(&import->lock);
+    while (import->in_flight)
+        (void)pthread_cond_wait(&import->over, &import->lock);
+    (void)pthread_mutex_unlock(&import->lock);
+}
+
+static void on_done(struct flume_append *job)
+{
+    flight_over(job->ctx);
 }
 
 static int append_start(struct import *import, struct import_batch *batch, size_t count, bool strong)
@@ -57,10 +77,7 @@ static int append_start(struct import *import, struct import_batch *batch, size_
 
 static int append_wait(struct import *import, struct import_batch *batch)
 {
-    (void)pthread_mutex_lock(&import->lock);
-    while (import->in_flight)
-        (void)pthread_cond_wait(&import->over, &import->lock);
-    (void)pthread_mutex_unlock(&import->lock);
+    flight_wait(import);
     if (batch->job.err == OK) {
         import->imported += (int64_t)(batch->job.count - batch->job.duplicates);
         import->duplicates += (int64_t)batch->job.duplicates;
@@ -124,6 +141,24 @@ static int import_all(struct import *import, struct import_batch *const batches[
     return err;
 }
 
+static void on_views(void *ctx, int err)
+{
+    (void)err; /* what they miss they catch up with at the next start */
+    flight_over(ctx);
+}
+
+/* So that the server that is started next has them at once. */
+static void views_wait(struct import *import)
+{
+    uint32_t views = 0;
+    for (uint32_t id = 0; id < VIEW_COUNT; id++)
+        if (!flume_view(import->flume, (enum view_id)id)->ops->late) views |= UINT32_C(1) << id;
+    import->in_flight = true;
+    int64_t deadline = flume_now_ms() + APPEND_WAIT_MS;
+    if (flume_wait(import->flume, views, flume_head(import->flume), deadline, on_views, import, NULL) == 0)
+        flight_wait(import);
+}
+
 static int import_report(const struct import *import, int err, int64_t line)
 {
     if (err == OK) {
@@ -146,6 +181,7 @@ static int import_run(const struct config *config, struct import *import)
     progress_start(&import->progress, "import", "messages");
     if (err == OK) err = import_all(import, batches, &line);
     progress_end(&import->progress);
+    if (err == OK) views_wait(import);
     /* Also ends an append that is under way still: the batches must live as long. */
     flume_close(import->flume);
     import->flume = NULL;
@@ -163,6 +199,8 @@ static int import_open(const struct config *config, struct cli_source *source, s
         .open_ctx = source,
         .views_dir = source->views_path,
         .accept_any = strcmp(config->accept, "any") == 0,
+        .late = { .pause_ms = REST_MS, .ms = REST_MS, .bytes = REST_BYTES },
+        .lag = { .linger_ms = LAG_LINGER_MS, .ms = REST_MS, .entries = LAG_ENTRIES, .bytes = LAG_BYTES },
     };
     return flume_open(&options, ret_flume);
 }

@@ -237,7 +237,6 @@ static struct flume *flume_new(void)
     flume->queue_tail = &flume->queue;
     flume->waiters.next_deadline = FLUME_NEVER;
     flume->sync_due_ms = flume->retry_ms = FLUME_NEVER;
-    lag_open(flume);
     pending_init(&flume->pending);
     message_init(&flume->scan);
     return flume;
@@ -258,6 +257,7 @@ int flume_open(const struct flume_options *options, struct flume **ret_flume)
     flume->pending_from = log_since(log);
     flume->warm_ms = flume_now_ms() + WARM_AFTER_MS;
     late_open(flume);
+    lag_open(flume);
     err = kv_open(flume->views_dir, true, &wiped, &flume->kv);
     if (err == OK) err = flume_load_views(flume, wiped);
     if (err != OK) goto out;

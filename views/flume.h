@@ -28,6 +28,15 @@ struct flume_late_limits {
     int64_t bytes;     /* of log that they miss at most; 64 MiB */
 };
 
+/* How far all views may fall behind while the log grows, so that a commit takes many records; 0 = as it comes. A reader who waits for views, or
+ * follows them, ends it at once. What the views do not know is held in memory, some 200 to 400 bytes a message. */
+struct flume_lag_limits {
+    unsigned linger_ms; /* after the log has grown, if no more appends wait; 2 */
+    unsigned ms;        /* the longest; 20 */
+    size_t entries;     /* of what is held: one a message, and one a feed; 8000 */
+    int64_t bytes;      /* of log; 4 MiB */
+};
+
 struct flume_options {
     /* Opens the log; called again when a followed log was replaced. */
     int (*open_log)(void *ctx, struct log **ret_log);
@@ -49,6 +58,7 @@ struct flume_options {
     uint64_t gather_max;     /* records gathered at once in a long build; 0 = as memory allows */
     size_t append_queue_max; /* bytes of records waiting for the indexer, 0 = 64 MiB; over it ERR_QUEUE */
     struct flume_late_limits late;
+    struct flume_lag_limits lag;
 };
 
 /* Opens log and views and starts the indexer; views that are behind are built while everything else works. */

@@ -262,6 +262,7 @@ bool lag_now(struct flume *flume);   /* the views may wait */
 void late_open(struct flume *flume);                       /* before there are other threads */
 void late_look(struct flume *flume, int64_t head);         /* at the beginning of a step: decides for it */
 int64_t late_lowest(const struct flume *flume, bool late); /* since of the late views, or of the others */
+bool late_catches_up(const struct flume *flume);           /* begun, and not to be left off by a lag of all views */
 bool late_slot_rests(const struct flume *flume, size_t slot);
 
 /* flume_follow.c */

@@ -10,20 +10,32 @@
 
 void lag_open(struct flume *flume)
 {
+    struct flume_lag_limits *limits = &flume->options.lag;
+    if (limits->linger_ms == 0) limits->linger_ms = LINGER_MS;
+    if (limits->ms == 0) limits->ms = LAG_MS;
+    if (limits->entries == 0) limits->entries = LAG_ENTRIES;
+    if (limits->bytes == 0) limits->bytes = LAG_BYTES;
     flume->lag.linger_ms = INT64_MIN;
     flume->lag.until_ms = flume->lag.next_ms = FLUME_NEVER;
 }
 
 void lag_moved(struct flume *flume)
 {
-    flume->lag.linger_ms = flume_now_ms() + LINGER_MS;
+    flume->lag.linger_ms = flume_now_ms() + flume->options.lag.linger_ms;
+}
+
+/* What was begun is brought to its end: it is shown to nobody before. */
+static bool lag_cuts_in(const struct flume *flume)
+{
+    return flume->parked != NULL || flume->txn != NULL || flume->build != NULL || late_catches_up(flume);
 }
 
 /* May they be behind at all? */
 static bool lag_possible(const struct flume *flume)
 {
-    return flume->parked == NULL && flume->build == NULL && flume->pending.count < LAG_ENTRIES &&
-           flume->told_head - late_lowest(flume, false) < LAG_BYTES;
+    const struct flume_lag_limits *limits = &flume->options.lag;
+    return !lag_cuts_in(flume) && flume->pending.count < limits->entries &&
+           flume->told_head - late_lowest(flume, false) < limits->bytes;
 }
 
 /* Somebody waits for what they could know. */
@@ -44,7 +56,7 @@ static bool lag_goes_on(struct flume *flume)
     bool queued = atomic_load(&flume->queue_new) > 0;
     bool lingers = now < lag->linger_ms && atomic_load(&lag->watchers) == 0;
     if (!queued && !lingers) return false;
-    if (lag->until_ms == FLUME_NEVER) lag->until_ms = now + LAG_MS;
+    if (lag->until_ms == FLUME_NEVER) lag->until_ms = now + flume->options.lag.ms;
     lag->next_ms = queued ? now : lag->linger_ms < lag->until_ms ? lag->linger_ms : lag->until_ms;
     return now < lag->until_ms;
 }

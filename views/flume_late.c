@@ -68,6 +68,11 @@ static bool late_decide(struct flume *flume, int64_t head, int64_t since, int64_
     return false;
 }
 
+bool late_catches_up(const struct flume *flume)
+{
+    return !flume->late.rests && late_lowest(flume, true) < flume->late.goal;
+}
+
 void late_look(struct flume *flume, int64_t head)
 {
     struct flume_late *late = &flume->late;
