@@ -10,6 +10,7 @@
 #include "server/limits.h"
 #include "server/live.h"
 #include "server/live_list.h"
+#include "server/rows_log.h"
 #include "tests/support/api_kit.h"
 #include "tests/support/scratch.h"
 
@@ -334,6 +335,85 @@ Test(live, a_list_that_takes_long_is_one_of_its_address)
     buf_free(&out);
 }
 
+/* A list of the votes in what post_in_turns posted, and the one thread for what takes long: it is at work until `held` is let go. */
+static struct live_list *votes_open(int64_t jobs_max, pthread_mutex_t *held)
+{
+    static struct job first;
+    struct live_list *list;
+    char target[400];
+    first = (struct job){ .work = wait_for, .ctx = held };
+    kit.config.queries_max = jobs_max;
+    cr_assert_eq(jobs_start(1, jobs_max, &kit.server.jobs), OK);
+    (void)pthread_mutex_lock(held);
+    cr_assert(jobs_reserve(kit.server.jobs));
+    jobs_add(kit.server.jobs, &first);
+    (void)snprintf(target, sizeof target, "/log?type=vote&author=%s", post_in_turns());
+    cr_assert_eq(live_list_open(&kit.server, (struct slice){ target, strlen(target) }, SEQ_EMPTY, false, NULL, &list),
+                 OK);
+    return list;
+}
+
+static void votes_close(struct live_list *list)
+{
+    jobs_stop(kit.server.jobs);
+    kit.server.jobs = NULL;
+    live_list_close(list);
+}
+
+/* What live_list_rows shows, which is nobody else's as long as it is held. */
+static struct rows *rows_of(struct live_list *list)
+{
+    const struct rows *seen = live_list_rows(list);
+    struct rows *rows;
+    memcpy(&rows, &seen, sizeof rows);
+    cr_assert_not_null(rows);
+    return rows;
+}
+
+Test(live, a_row_that_another_thread_found_is_given_when_the_list_is_back)
+{
+    static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+    struct buf out;
+    buf_init(&out, 4096);
+    struct live_list *list = votes_open(64, &held);
+    struct rows *rows = rows_of(list);
+    rows_log_patience(rows, 0);
+    (void)live_list_returned(list);
+    cr_expect_eq(live_list_next(list, &out), LIST_WENT);
+    cr_expect_null(live_list_rows(list), "it is not to be touched");
+    cr_expect_not(live_list_returned(list));
+    rows_log_patience(rows, 60000);
+    (void)pthread_mutex_unlock(&held);
+    cr_assert(kit_until(list_is_back, list));
+    cr_expect(live_list_returned(list));
+    cr_assert_eq(buf_puts(&out, "before "), OK);
+    cr_expect_eq(live_list_next(list, &out), 1);
+    (void)buf_putc(&out, '\0');
+    cr_expect_eq(strncmp(out.data, "before {\"seq\":", 14), 0, "%s", out.data);
+    cr_expect_not_null(strstr(out.data, "\"type\":\"vote\""), "%s", out.data);
+    buf_reset(&out);
+    int got = live_list_next(list, &out);
+    cr_expect(got == 0 || got == LIST_WENT, "given twice: %d", got);
+    votes_close(list);
+    buf_free(&out);
+}
+
+Test(live, a_list_that_takes_long_goes_on_where_it_is_if_there_is_no_room)
+{
+    static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+    struct buf out;
+    buf_init(&out, 4096);
+    struct live_list *list = votes_open(1, &held);
+    rows_log_patience(rows_of(list), 0);
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(live_list_next(list, &out), LIST_LATER);
+    cr_expect_not(live_list_away(list));
+    cr_expect_eq(out.len, 0);
+    (void)pthread_mutex_unlock(&held);
+    votes_close(list);
+    buf_free(&out);
+}
+
 static struct live *another(const char *target)
 {
     struct live *other = NULL;
@@ -534,6 +614,36 @@ Test(live_ssb, the_public_sees_no_encrypted_message)
     frame_with("\"type\":\"post\"");
     frame_with("\"sync\":true");
     silence();
+}
+
+static int rows_in_list(bool public_only)
+{
+    static const char target[] = "/log";
+    struct live_list *list;
+    struct buf out;
+    int got, count = 0;
+    buf_init(&out, 4096);
+    cr_assert_eq(
+        live_list_open(&kit.server, (struct slice){ target, strlen(target) }, SEQ_EMPTY, public_only, NULL, &list), OK);
+    while ((got = live_list_next(list, &out)) == 1)
+        count++;
+    cr_expect_eq(got, 0);
+    live_list_close(list);
+    buf_free(&out);
+    return count;
+}
+
+Test(live_ssb, the_public_sees_no_encrypted_message_in_a_list)
+{
+    struct kit_author author;
+    kit_author_make(&author, 1);
+    post_type(&author, "post");
+    char *secret = api_kit_message(&author, "\"aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ=.box\"");
+    (void)api_kit_post(&kit, secret);
+    free(secret);
+    cr_assert_eq(kit_wait_head(kit.flume, VIEW_MASK(types)), OK);
+    cr_expect_eq(rows_in_list(false), 2);
+    cr_expect_eq(rows_in_list(true), 1);
 }
 
 /* Appends, wakes and reads at random: every matching record comes once, in order. */
