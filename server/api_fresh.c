@@ -54,8 +54,8 @@ static const char *fresh_why(int err)
 
 static int fresh_late(struct api_request *req, struct api_reply *reply, int err)
 {
-    if (err == ERR_LIMIT) {
-        (void)api_problem_err(reply, ERR_QUEUE);
+    if (err == ERR_QUEUE) {
+        (void)api_problem_err(reply, err);
         return -1;
     }
     (void)api_header_add(reply, "Retry-After", "1");

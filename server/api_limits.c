@@ -2,8 +2,10 @@
 #include <string.h>
 
 #include "server/api_record.h"
+#include "server/append_expect.h"
 #include "server/config_table.h"
 #include "server/limits.h"
+#include "server/live_sub.h"
 #include "server/node.h"
 #include "server/publish_body.h"
 #include "store/blob_dir.h"
@@ -11,7 +13,9 @@
 #include "views/graph.h"
 #include "views/near.h"
 #include "views/query_walk.h"
+#include "views/said.h"
 #include "views/search.h"
+#include "views/thread.h"
 #include "views/view_names.h"
 #include "views/words.h"
 

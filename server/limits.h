@@ -11,8 +11,9 @@
 #define LIMIT_PAGE_BYTES ((size_t)4 << 20)       /* of a JSON page: then `next` goes on */
 #define LIMIT_APPENDS_WAITING ((size_t)64 << 20) /* bytes of messages in the queue of the indexer */
 #define LIMIT_NEAR_FEEDS \
-    ((int64_t)1 << 22)      /* in the filters by hops and the followed graphs of all clients; 33 and 40 bytes each */
-#define LIMIT_OPERATIONS 64 /* of a WebSocket client, whose answers it has not read */
+    ((int64_t)1 << 22)        /* in the filters by hops and the followed graphs of all clients; 33 and 40 bytes each */
+#define LIMIT_EXPRESSIONS 100 /* of the votes on a message, counted one by one; others are in the sum alone */
+#define LIMIT_OPERATIONS 64   /* of a WebSocket client, whose answers it has not read */
 #define LIMIT_FRAMES_AHEAD ((size_t)128 << 10) /* bytes of frames made for a client at once */
 
 #endif

@@ -52,7 +52,7 @@ static int near_walk(struct server *server, const struct near_params *params, in
                      struct graph_walk **walk, struct graph *ret_graph)
 {
     struct flume_read read;
-    int err = *walk == NULL ? graph_open(&params->from, (int)params->hops, walk) : OK;
+    int err = *walk == NULL ? graph_open(&params->from, (int)params->hops, GRAPH_FEEDS_MAX, walk) : OK;
     if (err == OK) err = flume_read_begin(server->flume, &read);
     if (err != OK) return err;
     read.deadline_ms = flume_now_ms() + patience_ms;

@@ -92,7 +92,7 @@ static int graph_again(struct rows_graph *self)
 {
     struct flume_read read;
     struct graph graph;
-    int err = self->walk == NULL ? graph_open(&self->params.from, self->params.hops, &self->walk) : OK;
+    int err = self->walk == NULL ? graph_open(&self->params.from, self->params.hops, GRAPH_FEEDS_MAX, &self->walk) : OK;
     if (err == OK) err = api_read_begin(self->rows.server, &read);
     if (err != OK) return err;
     err = graph_go(self->walk, &read);
@@ -203,7 +203,7 @@ int rows_graph_open(struct server *server, const struct graph_params *params, st
     int err = api_read_begin(server, &read);
     if (err == OK) {
         self->rows.since = flume_read_since(&read, flume_view(read.flume, VIEW_contacts));
-        err = graph_read(&read, &params->from, params->hops, &self->graph);
+        err = graph_read(&read, &params->from, params->hops, GRAPH_FEEDS_MAX, &self->graph);
         flume_read_end(&read);
     }
     if (err == OK) err = graph_follow(self);

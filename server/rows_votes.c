@@ -1,14 +1,12 @@
 #include <stdlib.h>
 
+#include "server/limits.h"
 #include "server/rows_social.h"
 #include "server/text.h"
 #include "store/canonical.h"
 #include "store/json.h"
 #include "views/index_keys.h"
 #include "views/votes.h"
-
-/* Different expressions that are counted one by one; what comes after is in the count alone. */
-#define EXPRESSIONS_MAX 100
 
 struct rows_votes {
     struct rows rows;
@@ -35,8 +33,9 @@ static int count_vote(struct vote_counts *counts, const struct vote *vote)
     counts->all++;
     buf_reset(&counts->scratch);
     if (vote->expression.data == NULL || json_unescape(vote->expression, &counts->scratch) != OK) return OK;
-    if (counts->scratch.len == 0 || counts->names.count == EXPRESSIONS_MAX) return OK;
     const struct slice name = { counts->scratch.data, counts->scratch.len };
+    bool full = counts->names.count == LIMIT_EXPRESSIONS;
+    if (name.len == 0 || (full && !index_keys_find(&counts->names, name, &id))) return OK;
     int err = index_keys_add(&counts->names, name, &id);
     if (err != OK) return err;
     uint32_t *count = index_keys_extra(&counts->names, id);

@@ -110,8 +110,10 @@ typedef void flume_ready_fn(void *ctx, int err);
 /* The lowest since of the views in `mask` as committed now; SEQ_MAX for an empty mask. */
 int64_t flume_since(struct flume *flume, uint32_t mask);
 
+#define FLUME_WAITERS_MAX 65536
+
 /* 1 = the views of `mask` are at `seq` already and fn is not called; 0 = fn will be called, at the latest at `deadline_ms` of CLOCK_MONOTONIC;
- * <0 error (ERR_LIMIT: too many waiters), fn is not called. A seq above the log's head waits for it to come. Waiters
+ * <0 error (ERR_QUEUE: there are FLUME_WAITERS_MAX already), fn is not called. A seq above the log's head waits for it to come. Waiters
  * are called in the order of their seqs. */
 int flume_wait(struct flume *flume, uint32_t mask, int64_t seq, int64_t deadline_ms, flume_ready_fn *fn, void *ctx,
                uint64_t *ret_ticket);

@@ -17,7 +17,6 @@
 
 /* ---- waiters (flume_wait.c) ----------------------------------------------------------------------------------- */
 
-#define FLUME_WAITERS_MAX 65536
 #define FLUME_WAITERS_TOLD 256 /* at a time */
 
 struct flume_waiter {

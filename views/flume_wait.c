@@ -28,7 +28,7 @@ static int waiters_reserve(struct flume_waiters *waiters)
 {
     if (waiters->count < waiters->cap) return OK;
     if (waiters->count >= FLUME_WAITERS_MAX)
-        return err_set(ERR_LIMIT, "%d readers wait for views already; try again later", FLUME_WAITERS_MAX);
+        return err_set(ERR_QUEUE, "%d readers wait for views already; try again later", FLUME_WAITERS_MAX);
     size_t cap = waiters->cap == 0 ? 64 : waiters->cap * 2;
     struct flume_waiter *items = realloc(waiters->items, cap * sizeof *items);
     if (items == NULL) return err_set(ERR_NOMEM, "no memory for one more waiting reader");

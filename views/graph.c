@@ -16,6 +16,7 @@ struct graph_walk {
     struct graph graph;    /* by number */
     size_t cap;
     int hops, max;
+    size_t most;
     struct level levels[2]; /* of `hops`, and of the next */
     size_t next;            /* in the level of `hops` */
     size_t steps;           /* feeds and contacts since the clock was looked at */
@@ -46,11 +47,11 @@ static int walk_reach(struct graph_walk *walk, const struct ref *id, int hops, u
     char key[PAIR_KEY_BYTES];
     uint32_t number;
     size_t known = walk->ids.count;
-    if (known == GRAPH_FEEDS_MAX) return err_set(ERR_LIMIT, "more than %zu feeds: ask for fewer hops", GRAPH_FEEDS_MAX);
     pair_key(id, id, key);
     int err = index_grow(&walk->graph.feeds, &walk->cap, known, sizeof *walk->graph.feeds);
     if (err == OK) err = index_keys_add(&walk->ids, (struct slice){ key, PAIR_REF_BYTES }, &number);
     if (err != OK) return err;
+    if (number == walk->most) return err_set(ERR_LIMIT, "more than %zu feeds: ask for fewer hops", walk->most);
     struct graph_feed *feed = &walk->graph.feeds[number];
     if (number < known && !hops_nearer(hops, feed->hops)) return 0;
     *feed = (struct graph_feed){ *id, hops };
@@ -116,12 +117,13 @@ static int feed_compare(const void *a, const void *b)
     return hops_nearer(left->hops, right->hops) ? -1 : 1;
 }
 
-int graph_open(const struct ref *from, int max, struct graph_walk **ret_walk)
+int graph_open(const struct ref *from, int max, size_t most, struct graph_walk **ret_walk)
 {
     struct graph_walk *walk = calloc(1, sizeof *walk);
     uint32_t number;
     if (walk == NULL) return err_set(ERR_NOMEM, "no memory to walk the graph");
     walk->max = max;
+    walk->most = most;
     index_keys_init(&walk->ids, 0);
     int err = walk_reach(walk, from, 0, &number);
     if (err == 1) err = level_add(&walk->levels[0], number);
@@ -149,10 +151,10 @@ void graph_close(struct graph_walk *walk)
     free(walk);
 }
 
-int graph_read(const struct flume_read *read, const struct ref *from, int max, struct graph *ret_graph)
+int graph_read(const struct flume_read *read, const struct ref *from, int max, size_t most, struct graph *ret_graph)
 {
     struct graph_walk *walk = NULL;
-    int err = graph_open(from, max, &walk);
+    int err = graph_open(from, max, most, &walk);
     if (err == OK) err = graph_go(walk, read);
     if (err == OK) graph_take(walk, ret_graph);
     graph_close(walk);

@@ -9,7 +9,7 @@
 #include "views/view_contacts.h"
 
 #define GRAPH_HOPS_MAX 100
-#define GRAPH_FEEDS_MAX ((size_t)1 << 18) /* several times the network; more are ERR_LIMIT */
+#define GRAPH_FEEDS_MAX ((size_t)1 << 18) /* in one answer: several times the network */
 
 struct graph_feed {
     struct ref id;
@@ -21,9 +21,9 @@ struct graph {
     size_t count;
 };
 
-/* The feeds within `max` hops of `from`, `from` itself included. ERR_LIMIT, and ERR_SLOW past the deadline of `read`. Deleted contact messages count
+/* The feeds within `max` hops of `from`, `from` itself included. ERR_LIMIT: more than `most`; ERR_SLOW past the deadline of `read`. Deleted contact messages count
  * until the view is rebuilt. */
-int graph_read(const struct flume_read *read, const struct ref *from, int max, struct graph *ret_graph);
+int graph_read(const struct flume_read *read, const struct ref *from, int max, size_t most, struct graph *ret_graph);
 void graph_free(struct graph *graph); /* zeroed is fine */
 
 /* From now on by id (pair_compare). */
@@ -39,7 +39,7 @@ int graph_compare(const struct graph *before, const struct graph *now, graph_cha
 
 /* The same in parts, for who must not wait: after ERR_SLOW of graph_go the next call goes on, with a snapshot of its own. */
 struct graph_walk;
-int graph_open(const struct ref *from, int max, struct graph_walk **ret_walk);
+int graph_open(const struct ref *from, int max, size_t most, struct graph_walk **ret_walk);
 int graph_go(struct graph_walk *walk, const struct flume_read *read);
 void graph_take(struct graph_walk *walk, struct graph *ret_graph); /* once graph_go was OK */
 void graph_close(struct graph_walk *walk);                         /* NULL is fine */

@@ -14,6 +14,7 @@ struct listener {
     void *ctx;
     struct said_list list;
     size_t cap;
+    size_t most;
     struct index_keys authors;
     struct message message;
 };
@@ -27,7 +28,7 @@ static int said_note(struct listener *listener, const struct ref *author, int64_
     int err = index_grow(&list->items, &listener->cap, list->count, sizeof *list->items);
     if (err == OK) err = index_keys_add(&listener->authors, (struct slice){ key, PAIR_REF_BYTES }, &number);
     if (err != OK) return err;
-    if (number == SAID_AUTHORS_MAX) return err_set(ERR_LIMIT, "more than %zu authors", SAID_AUTHORS_MAX);
+    if (number == listener->most) return err_set(ERR_LIMIT, "more than %zu authors", listener->most);
     list->items[number] = (struct said){ *author, seq, what };
     list->count = listener->authors.count;
     return OK;
@@ -69,10 +70,10 @@ static int said_walk(struct listener *listener, const struct filter *filter)
     return n;
 }
 
-int said_read(const struct flume_read *read, const struct filter *filter, said_fn *fn, void *ctx,
+int said_read(const struct flume_read *read, const struct filter *filter, size_t most, said_fn *fn, void *ctx,
               struct said_list *ret_list)
 {
-    struct listener listener = { .read = read, .fn = fn, .ctx = ctx };
+    struct listener listener = { .read = read, .most = most, .fn = fn, .ctx = ctx };
     message_init(&listener.message);
     index_keys_init(&listener.authors, 0);
     int err = said_walk(&listener, filter);

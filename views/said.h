@@ -5,7 +5,7 @@
 
 #include "views/filter.h"
 
-#define SAID_AUTHORS_MAX ((size_t)1 << 18) /* several times the network; more are ERR_LIMIT */
+#define SAID_AUTHORS_MAX ((size_t)1 << 18) /* in one answer: several times the network */
 
 struct said {
     struct ref author;
@@ -21,8 +21,8 @@ struct said_list {
 /* What a message says: a number from 0 on, or -1 = it is none that counts. */
 typedef int said_fn(void *ctx, const struct message *message);
 
-/* ERR_LIMIT: more than SAID_AUTHORS_MAX; ERR_SLOW past the deadline of `read`. */
-int said_read(const struct flume_read *read, const struct filter *filter, said_fn *fn, void *ctx,
+/* ERR_LIMIT: more than `most` authors; ERR_SLOW past the deadline of `read`. */
+int said_read(const struct flume_read *read, const struct filter *filter, size_t most, said_fn *fn, void *ctx,
               struct said_list *ret_list);
 void said_free(struct said_list *list); /* zeroed is fine */
 

@@ -153,7 +153,7 @@ int channels_subscribers(const struct flume_read *read, struct slice asked, stru
     struct said_list said;
     int err = filter_set(&filter, "channel", asked.data, asked.len);
     if (err == OK) err = filter_set(&filter, "type", "channel", 7);
-    if (err == OK) err = said_read(read, &filter, channel_subscribed, &name, &said);
+    if (err == OK) err = said_read(read, &filter, SAID_AUTHORS_MAX, channel_subscribed, &name, &said);
     if (err != OK) return err;
     size_t kept = 0;
     for (size_t i = 0; i < said.count; i++)

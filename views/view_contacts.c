@@ -99,7 +99,7 @@ static int contacts_received(const struct flume_read *read, const struct ref *fe
     struct filter filter = { 0 };
     struct ref wanted = *feed;
     int err = filter_set(&filter, "contact", text, ref_print(feed, text));
-    return err == OK ? said_read(read, &filter, contact_with, &wanted, ret_said) : err;
+    return err == OK ? said_read(read, &filter, SAID_AUTHORS_MAX, contact_with, &wanted, ret_said) : err;
 }
 
 int contacts_open(const struct flume_read *read, const struct ref *feed, enum contact_side side,

@@ -34,7 +34,7 @@ int votes_read(const struct flume_read *read, const struct ref *target, struct s
     struct ref wanted = *target;
     int err = filter_set(&filter, "dest", text, ref_print(target, text));
     if (err == OK) err = filter_set(&filter, "type", "vote", 4);
-    return err == OK ? said_read(read, &filter, vote_on, &wanted, ret_votes) : err;
+    return err == OK ? said_read(read, &filter, SAID_AUTHORS_MAX, vote_on, &wanted, ret_votes) : err;
 }
 
 bool vote_says(const struct message *message, const struct ref *target, double *ret_value)

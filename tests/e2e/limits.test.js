@@ -2,11 +2,13 @@
 // Every limit that can be set: what stands at it is served, what goes one past it is told so, and room that is given back can be used again.
 const test = require('node:test')
 const assert = require('node:assert')
+const crypto = require('node:crypto')
 const fs = require('node:fs')
 const http = require('node:http')
 const net = require('node:net')
 const path = require('node:path')
 const { Author } = require('../support/author')
+const { written } = require('../support/offset_log')
 const { ROOT, Server, folder, generate, importLines, run, until } = require('../support/sluice')
 const { connect } = require('../support/socket')
 
@@ -172,6 +174,43 @@ test('about-ids: that many are answered in one request, one more is refused', as
   assert.strictEqual(fits.status, 200, fits.text)
   assert.deepStrictEqual(fits.json.abouts.map((one) => one.id), Array.from({ length: most }, (_, i) => id(i)))
   isProblem(await ask(most + 1), 400, /bad-parameter/)
+})
+
+const limit = async (server, wanted) => (await server.get('/limits')).limits.find(({ name }) => name === wanted).value
+
+test('expected-heads: If-Match may name so many ids, and not one more', async (t) => {
+  const server = await started(t)
+  const most = await limit(server, 'expected-heads')
+  const id = (i) => `"%${Buffer.alloc(32, i + 1).toString('base64')}.sha256"`
+  const ask = (n) => server.post('/log', JSON.stringify(records[OLD].value), { 'Content-Type': 'application/json', 'If-Match': Array.from({ length: n }, (_, i) => id(i)).join(', ') })
+  isProblem(await ask(most), 412, /stale-head/)
+  isProblem(await ask(most + 1), 400, /bad-parameter/)
+})
+
+test('vote-expressions: so many are counted one by one, the others in the sum; what is counted goes on being counted', async (t) => {
+  const key = '%' + Buffer.alloc(32, 7).toString('base64') + '.sha256'
+  // votes are read in the order of their authors
+  const vote = (author, expression) => JSON.stringify({
+    key: `%${crypto.createHash('sha256').update(author + expression).digest('base64')}.sha256`,
+    value: { author: `@${Buffer.alloc(32, author).toString('base64')}.ed25519`, content: { type: 'vote', vote: { link: key, value: 1, expression } } }
+  })
+  const most = await limit(await started(t), 'vote-expressions')
+  const said = [...Array.from({ length: most }, (_, i) => 'e' + i), 'another', 'e0']
+  const server = await Server.start(t, ['--follow', await written(t, path.join(folder(t), 'log.offset'), 32, said.map((expression, i) => vote(i, expression)))])
+  const { count, expressions } = await server.get('/votes/' + encodeURIComponent(key))
+  assert.strictEqual(count, most + 2)
+  assert.deepStrictEqual(expressions, Object.fromEntries(said.slice(0, most).sort().map((expression) => [expression, expression === 'e0' ? 2 : 1])))
+})
+
+test('subscription-id: as long as that, and not one byte longer', async (t) => {
+  const server = await started(t)
+  const most = await limit(server, 'subscription-id')
+  const client = connect(t, server.ws + '/live?subscribe=false')
+  assert.strictEqual(await client.status, 101)
+  for (const id of ['x'.repeat(most), 'x'.repeat(most + 1)]) client.send({ op: 'sub', id, old: false })
+  await client.until(() => client.frames.length === 2, 'both answers')
+  const [refused, fits] = [client.frames.find((frame) => frame.error), client.frames.find((frame) => frame.sync)]
+  assert.deepStrictEqual([refused.error.status, fits.id], [400, 'x'.repeat(most)])
 })
 
 test('message-max: a message at the limit is taken, one past it is 422', async (t) => {

@@ -45,7 +45,7 @@ static void distances_are(const char *edges, int max, const char *expected)
     serve_edges(edges, &served);
     corpus_ref(REF_FEED, 0, &from);
     cr_assert_eq(flume_read_begin(served.flume, &read), OK);
-    cr_assert_eq(graph_read(&read, &from, max, &graph), OK);
+    cr_assert_eq(graph_read(&read, &from, max, GRAPH_FEEDS_MAX, &graph), OK);
     for (size_t i = 0; i < graph.count; i++)
         for (unsigned n = 0; n < CORPUS_AUTHORS; n++) {
             corpus_ref(REF_FEED, n, &id);
@@ -67,6 +67,33 @@ Test(graph, follows_are_counted_up_to_the_most)
 Test(graph, the_shortest_way_counts)
 {
     distances_are("0>1 1>2 2>3 0>3 3>4", 3, "0=0 1=1 3=1 2=2 4=2 ");
+}
+
+static int read_at_most(const char *edges, size_t most, size_t *ret_count)
+{
+    struct corpus_flume served;
+    struct flume_read read;
+    struct graph graph = { .count = 0 };
+    struct ref from;
+    serve_edges(edges, &served);
+    corpus_ref(REF_FEED, 0, &from);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    int err = graph_read(&read, &from, 100, most, &graph);
+    *ret_count = graph.count;
+    graph_free(&graph);
+    flume_read_end(&read);
+    corpus_stop(&served);
+    return err;
+}
+
+Test(graph, as_many_feeds_as_that_may_be_reached_by_any_number_of_ways_and_not_one_more)
+{
+    size_t count;
+    cr_expect_eq(read_at_most("0>1 0>2 1>2 2>1 1>3 2>3 3>0", 4, &count), OK);
+    cr_expect_eq(count, 4);
+    cr_expect_eq(read_at_most("0>1 0>2 1>2 2>1 1>3 2>3 3>0", 3, &count), ERR_LIMIT);
+    cr_expect_eq(read_at_most("0>1", 1, &count), ERR_LIMIT);
+    cr_expect_eq(read_at_most("1>0", 1, &count), OK);
 }
 
 Test(graph, who_is_blocked_is_at_a_negative_distance_and_leads_nowhere)
@@ -114,7 +141,7 @@ static void near_are(const char *edges, int hops, const char *expected)
     serve_edges(edges, &served);
     corpus_ref(REF_FEED, 0, &from);
     cr_assert_eq(flume_read_begin(served.flume, &read), OK);
-    cr_assert_eq(graph_read(&read, &from, hops, &graph), OK);
+    cr_assert_eq(graph_read(&read, &from, hops, GRAPH_FEEDS_MAX, &graph), OK);
     cr_assert_eq(near_make(&graph, strlen(expected), &near), OK);
     for (unsigned n = 0; n < CORPUS_AUTHORS; n++) {
         corpus_ref(REF_FEED, n, &id);
@@ -155,7 +182,7 @@ Test(near, what_is_no_feed_is_not_near)
     serve_edges("0>1", &served);
     corpus_ref(REF_FEED, 0, &from);
     cr_assert_eq(flume_read_begin(served.flume, &read), OK);
-    cr_assert_eq(graph_read(&read, &from, 1, &graph), OK);
+    cr_assert_eq(graph_read(&read, &from, 1, GRAPH_FEEDS_MAX, &graph), OK);
     cr_assert_eq(near_make(&graph, 10, &near), OK);
     graph_free(&graph);
     cr_expect_not(near_has(near, &none));
@@ -194,9 +221,9 @@ Test(graph, in_parts_it_is_the_same)
     int err, parts = 1;
     serve_edges("0>1 1>2 2>3 3>4 4>0 0x3 1>4", &served);
     corpus_ref(REF_FEED, 0, &from);
-    cr_assert_eq(graph_open(&from, 100, &walk), OK);
+    cr_assert_eq(graph_open(&from, 100, GRAPH_FEEDS_MAX, &walk), OK);
     cr_assert_eq(flume_read_begin(served.flume, &read), OK);
-    cr_assert_eq(graph_read(&read, &from, 100, &whole), OK);
+    cr_assert_eq(graph_read(&read, &from, 100, GRAPH_FEEDS_MAX, &whole), OK);
     flume_read_end(&read);
     do {
         cr_assert_eq(flume_read_begin(served.flume, &read), OK);

@@ -1,6 +1,7 @@
 /* Small threads, each with a rule of its own. Whole logs are held against npm ssb-sort in tests/conformance/threads.test.js. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/err.h"
@@ -68,6 +69,40 @@ static size_t thread_is(const unsigned *numbers, size_t count, bool hide_private
     thread_free(&thread);
     flume_read_end(&read);
     return missing;
+}
+
+/* A root and replies to it: as many messages as that. */
+static int thread_of(unsigned count)
+{
+    char **lines = calloc(count, sizeof *lines), root_text[REF_TEXT_MAX + 1] = "", own[REF_TEXT_MAX + 1] = "";
+    struct flume_read read;
+    struct thread thread = { .count = 0 };
+    struct ref root = { .kind = REF_MESSAGE }, id = { .kind = REF_MESSAGE };
+    (void)ref_print(&root, root_text);
+    for (unsigned n = 0; n < count; n++) {
+        memcpy(id.id, &n, sizeof n);
+        (void)ref_print(&id, own);
+        lines[n] = malloc(TEXT_BYTES);
+        (void)snprintf(lines[n], TEXT_BYTES, "{\"key\":\"%s\",\"value\":{\"content\":{\"type\":\"post\"%s%s%s}}}", own,
+                       n > 0 ? ",\"root\":\"" : "", n > 0 ? root_text : "", n > 0 ? "\"" : "");
+    }
+    corpus_serve_texts((const char *const *)lines, count, &served);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    int err = thread_read(&read, &root, false, &thread);
+    cr_expect_eq(thread.count, err == OK ? count : 0);
+    thread_free(&thread);
+    flume_read_end(&read);
+    for (unsigned n = 0; n < count; n++)
+        free(lines[n]);
+    free(lines);
+    stop();
+    return err;
+}
+
+Test(thread, as_many_messages_as_that_and_not_one_more, .timeout = 60)
+{
+    cr_expect_eq(thread_of(THREAD_MESSAGES_MAX), OK);
+    cr_expect_eq(thread_of(THREAD_MESSAGES_MAX + 1), ERR_LIMIT);
 }
 
 #define REPLY "{\"type\":\"post\",\"root\":\"1\",\"branch\":\"2\"}"

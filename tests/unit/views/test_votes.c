@@ -91,3 +91,26 @@ Test(votes, a_deleted_vote_is_not_given)
     flume_read_end(&read);
     corpus_stop(&served);
 }
+
+static int any_message(void *ctx, const struct message *message)
+{
+    (void)ctx;
+    (void)message;
+    return 0;
+}
+
+Test(votes, of_as_many_authors_as_that_and_not_one_more)
+{
+    struct play play;
+    struct said_list all, same;
+    const struct filter every = { 0 };
+    play_open(&play, RECORDS);
+    cr_assert_eq(said_read(&play.read, &every, SAID_AUTHORS_MAX, any_message, NULL, &all), OK);
+    cr_assert_gt(all.count, 2);
+    cr_assert_eq(said_read(&play.read, &every, all.count, any_message, NULL, &same), OK);
+    cr_expect_eq(same.count, all.count);
+    said_free(&same);
+    cr_expect_eq(said_read(&play.read, &every, all.count - 1, any_message, NULL, &same), ERR_LIMIT);
+    said_free(&all);
+    play_close(&play);
+}
