@@ -9,20 +9,7 @@
 
 int api_channels_list(struct api_request *req, struct api_reply *reply)
 {
-    static const char *const names[] = { "gt", "limit", FOLLOW_PARAMS, API_FRESH_PARAMS, NULL };
-    struct types_params params = { .after = { NULL, 0 } };
-    struct rows *rows;
-    int answer, format = api_format_of(req, reply);
-    if (format < 0 || !api_query_only(req, reply, names) || !page_limit_read(req, reply, format, &params.limit) ||
-        !follow_read(req, reply, format, &params.follow))
-        return API_DONE;
-    if (!api_fresh_now(req, reply, VIEW_MASK(channels), &answer)) return answer;
-    if (!params.follow.live && api_not_modified(req, reply, views_since(req->server->flume, VIEW_MASK(channels))))
-        return API_DONE;
-    const struct slice *after = api_query(req, "gt");
-    if (after != NULL) params.after = *after;
-    int err = rows_channels_open(req->server, &params, &rows);
-    return err == OK ? api_reply_rows(req, reply, rows) : api_problem_err(reply, err);
+    return api_counts_list(req, reply, VIEW_MASK(channels), rows_channels_open);
 }
 
 /* Names that no channel can have are told before anything is waited for. */

@@ -186,7 +186,7 @@ static void types_free(struct rows *rows)
 
 static const struct rows_ops types_ops = { .next = types_row, .next_page = types_next_page, .free = types_free };
 
-static int names_open(struct server *server, const struct names_kind *kind, const struct types_params *params,
+static int names_open(struct server *server, const struct names_kind *kind, const struct counts_params *params,
                       struct rows **ret_rows)
 {
     const struct filter everything = { .count = 0 };
@@ -216,12 +216,12 @@ static int names_open(struct server *server, const struct names_kind *kind, cons
     return OK;
 }
 
-int rows_types_open(struct server *server, const struct types_params *params, struct rows **ret_rows)
+int rows_types_open(struct server *server, const struct counts_params *params, struct rows **ret_rows)
 {
     return names_open(server, &types_kind, params, ret_rows);
 }
 
-int rows_channels_open(struct server *server, const struct types_params *params, struct rows **ret_rows)
+int rows_channels_open(struct server *server, const struct counts_params *params, struct rows **ret_rows)
 {
     return names_open(server, &channels_kind, params, ret_rows);
 }

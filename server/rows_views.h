@@ -45,16 +45,16 @@ struct links_params {
 };
 int rows_links_open(struct server *server, const struct links_params *params, struct rows **ret_rows);
 
-/* GET /types: in byte order. */
-struct types_params {
+/* GET /types and GET /channels: names with counts, in byte order. */
+struct counts_params {
     struct slice after; /* data NULL = from the start */
     int64_t limit;
     struct follow_params follow;
 };
-int rows_types_open(struct server *server, const struct types_params *params, struct rows **ret_rows);
-
-/* GET /channels: as above. */
-int rows_channels_open(struct server *server, const struct types_params *params, struct rows **ret_rows);
+typedef int rows_counts_open_fn(struct server *server, const struct counts_params *params, struct rows **ret_rows);
+rows_counts_open_fn rows_types_open, rows_channels_open;
+/* The handler of both (api_types.c). */
+int api_counts_list(struct api_request *req, struct api_reply *reply, uint32_t views, rows_counts_open_fn *open);
 
 /* "timestamp":T of the record as it got here, null if it has none. */
 void rows_put_received(struct buf *out, const struct message *message);

@@ -45,7 +45,7 @@ static size_t count_rows(struct slice after, int64_t limit, struct buf *ret_next
     struct buf out;
     size_t count = 0;
     buf_init(&out, 65536);
-    const struct types_params params = { .after = after, .limit = limit, .follow = FOLLOW_NONE };
+    const struct counts_params params = { .after = after, .limit = limit, .follow = FOLLOW_NONE };
     cr_assert_eq(rows_types_open(&server, &params, &rows), OK);
     while (count < 10 && rows_next(rows, &out) == 1)
         count++;
