@@ -483,6 +483,22 @@ test('--accept any takes any JSON value as it is, and nothing that is none', (t)
   assert.strictEqual(rowsOf(fine(['cat', '--data', dir])).length, 8)
 })
 
+test('import shows how far it is on a terminal, and only there', (t) => {
+  const file = path.join(folder(t), 'messages')
+  fs.writeFileSync(file, lines.join('\n') + '\n')
+  const drawn = (TERM) => {
+    const command = `'${BIN}' import --data '${folder(t)}' '${file}'`
+    const done = spawnSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8', input: '', env: environment({ TERM }) })
+    assert.strictEqual(done.status, 0, done.stdout + done.stderr)
+    return done.stdout
+  }
+  const text = drawn('xterm')
+  assert.match(text, /\r\x1b\[Kimport +\[#*\.*\] +\d+ % +\d+ messages/)
+  // the line is empty again when it is over
+  assert.ok(!text.slice(text.lastIndexOf('\x1b[K')).includes('import ['), text)
+  assert.ok(!drawn('dumb').includes('\x1b'))
+})
+
 test('import keeps away from what is not its own', async (t) => {
   const dir = importLines(t, lines.slice(0, 10))
   await Server.start(t, ['--data', dir])

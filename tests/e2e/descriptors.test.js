@@ -4,6 +4,7 @@ const test = require('node:test')
 const assert = require('node:assert')
 const fs = require('node:fs')
 const path = require('node:path')
+const { spawnSync } = require('node:child_process')
 const { BIN, Server, folder, generate, importLines, until } = require('../support/sluice')
 const { Raw } = require('../support/raw')
 
@@ -54,5 +55,29 @@ test('a hard limit below connections-max is told, and the connection that would 
     raws.push(raw)
     return status(raw) === 200
   }, 'room for another one')
+  assert.strictEqual((await server.stop()).code, 0, server.stderr)
+})
+
+// The server's soft limit, from outside; the hard one stays.
+function limit(server, soft) {
+  const done = spawnSync('prlimit', ['--pid', String(server.child.pid), `--nofile=${soft}:`], { encoding: 'utf8' })
+  assert.strictEqual(done.status, 0, done.stderr)
+}
+
+test('without descriptors the doors rest, those who are in are answered, and the others when there are some again', async (t) => {
+  const server = await Server.start(t, ['--data', importLines(t, lines), '--connections-max', '100'])
+  const soft = /^Max open files +(\d+)/m.exec(fs.readFileSync(`/proc/${server.child.pid}/limits`, 'utf8'))[1]
+  const inside = await asked(server)
+  const answers = () => inside.received().toString('latin1').split('HTTP/1.1 200').length - 1
+  limit(server, 3)
+  const outside = await Raw.connect({ port: server.port })
+  t.after(() => [inside, outside].forEach((raw) => raw.close()))
+  await outside.send('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  await until(() => (server.stderr.match(/accept_paused detail="EMFILE"/g) || []).length > 1, () => `the doors to rest, and to look again: ${server.stderr}`)
+  await inside.send('GET /log?limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  await inside.until(() => answers() === 2, 'an answer meanwhile')
+  assert.strictEqual(status(outside), 0)
+  limit(server, soft)
+  await outside.until(() => status(outside) === 200, 'the answer')
   assert.strictEqual((await server.stop()).code, 0, server.stderr)
 })
