@@ -35,11 +35,12 @@ void flume_tell_head(struct flume *flume)
 {
     int64_t head = log_durable(atomic_load(&flume->log));
     if (head == flume->told_head) return;
+    int64_t grown = head - flume->told_head;
     flume->told_head = head;
     flume_tell(flume, FLUME_HEAD);
     /* Where there is one CPU only, whoever was told goes before the views do. */
     (void)sched_yield();
-    lag_moved(flume);
+    lag_moved(flume, grown);
 }
 
 void flume_fail(struct flume *flume, struct flume_failure *failure, int err)
@@ -78,7 +79,8 @@ static int64_t flume_next_ms(struct flume *flume, int64_t now_ms)
     next = earlier(next, flume->waiters.next_deadline);
     if (flume->view_failure.err != OK) next = earlier(next, flume->retry_ms);
     (void)pthread_mutex_unlock(&flume->lock);
-    next = earlier(next, earlier(flume->late.next_ms, flume->lag.next_ms));
+    /* nothing is indexed while they lag, the late ones neither */
+    next = earlier(next, flume->lag.next_ms != FLUME_NEVER ? flume->lag.next_ms : flume->late.next_ms);
     if (flume->warm_ms > now_ms) next = earlier(next, flume->warm_ms);
     if (flume->follow_path != NULL) next = earlier(next, now_ms + flume->options.poll_ms);
     return next;

@@ -31,8 +31,8 @@ struct flume_late_limits {
 /* How far all views may fall behind while the log grows, so that a commit takes many records; 0 = as it comes. A reader who waits for views, or
  * follows them, ends it at once. What the views do not know is held in memory, some 200 to 400 bytes a message. */
 struct flume_lag_limits {
-    unsigned linger_ms; /* after the log has grown, if no more appends wait; 2 */
-    unsigned ms;        /* the longest; 20 */
+    unsigned linger_ms; /* after the log has grown, if no more appends wait; 2, and longer after a large batch */
+    unsigned ms;        /* the longest; 100, but 20 at most while somebody follows a view (flume_watch) */
     size_t entries;     /* of what is held: one a message, and one a feed; 8000 */
     int64_t bytes;      /* of log; 4 MiB */
 };

@@ -147,7 +147,7 @@ struct flume_late {
 /* All views may stay behind for a moment: whoever sends what is new goes first, and a commit costs about the same for many records as for a few. */
 struct flume_lag {
     int64_t linger_ms;  /* the head moved a moment before */
-    int64_t until_ms;   /* the lag must end then; FLUME_NEVER = there is none */
+    int64_t from_ms;    /* since when they lag; FLUME_NEVER = they do not */
     int64_t next_ms;    /* when to look again; FLUME_NEVER = there is no lag */
     atomic_bool asleep; /* whoever wants the views must wake the indexer */
     atomic_size_t watchers;
@@ -254,8 +254,8 @@ void waiters_fail(struct flume *flume, int err); /* all of them */
 
 /* flume_lag.c */
 void lag_open(struct flume *flume);
-void lag_moved(struct flume *flume); /* the head was told */
-bool lag_now(struct flume *flume);   /* the views may wait */
+void lag_moved(struct flume *flume, int64_t bytes); /* the head was told, so much farther */
+bool lag_now(struct flume *flume);                  /* the views may wait */
 
 /* flume_late.c */
 void late_open(struct flume *flume);                       /* before there are other threads */

@@ -1,11 +1,14 @@
 #include "views/flume_internal.h"
 
-/* For so long after the head has moved, if nobody wants the views. */
+/* For so long after the head has moved, if nobody wants the views: whoever sends a large batch sends another one, which takes its time to come and
+ * to be checked. */
 #define LINGER_MS 2
+#define LINGER_BYTES_PER_MS 8192
 
 /* The most that they lag while the head goes on moving, or more appends wait. */
-#define LAG_MS 20
-#define LAG_ENTRIES 8000 /* of what is pending */
+#define LAG_MS 100
+#define LAG_FOLLOWED_MS 20 /* while somebody follows what they say */
+#define LAG_ENTRIES 8000   /* of what is pending */
 #define LAG_BYTES ((int64_t)4 << 20)
 
 void lag_open(struct flume *flume)
@@ -16,12 +19,12 @@ void lag_open(struct flume *flume)
     if (limits->entries == 0) limits->entries = LAG_ENTRIES;
     if (limits->bytes == 0) limits->bytes = LAG_BYTES;
     flume->lag.linger_ms = INT64_MIN;
-    flume->lag.until_ms = flume->lag.next_ms = FLUME_NEVER;
+    flume->lag.from_ms = flume->lag.next_ms = FLUME_NEVER;
 }
 
-void lag_moved(struct flume *flume)
+void lag_moved(struct flume *flume, int64_t bytes)
 {
-    flume->lag.linger_ms = flume_now_ms() + flume->options.lag.linger_ms;
+    flume->lag.linger_ms = flume_now_ms() + flume->options.lag.linger_ms + bytes / LINGER_BYTES_PER_MS;
 }
 
 /* What was begun is brought to its end: it is shown to nobody before. */
@@ -52,13 +55,15 @@ static bool lag_is_noticed(struct flume *flume)
 static bool lag_goes_on(struct flume *flume)
 {
     struct flume_lag *lag = &flume->lag;
-    int64_t now = flume_now_ms();
-    bool queued = atomic_load(&flume->queue_new) > 0;
-    bool lingers = now < lag->linger_ms && atomic_load(&lag->watchers) == 0;
+    int64_t now = flume_now_ms(), most = flume->options.lag.ms;
+    bool queued = atomic_load(&flume->queue_new) > 0, followed = atomic_load(&lag->watchers) > 0;
+    bool lingers = now < lag->linger_ms && !followed;
     if (!queued && !lingers) return false;
-    if (lag->until_ms == FLUME_NEVER) lag->until_ms = now + flume->options.lag.ms;
-    lag->next_ms = queued ? now : lag->linger_ms < lag->until_ms ? lag->linger_ms : lag->until_ms;
-    return now < lag->until_ms;
+    if (followed && most > LAG_FOLLOWED_MS) most = LAG_FOLLOWED_MS;
+    if (lag->from_ms == FLUME_NEVER) lag->from_ms = now;
+    int64_t until = lag->from_ms + most;
+    lag->next_ms = queued ? now : lag->linger_ms < until ? lag->linger_ms : until;
+    return now < until;
 }
 
 bool lag_now(struct flume *flume)
@@ -70,6 +75,6 @@ bool lag_now(struct flume *flume)
     if (lags && lag_is_noticed(flume)) lags = false;
     if (lags) return true;
     atomic_store(&lag->asleep, false);
-    lag->until_ms = lag->next_ms = FLUME_NEVER;
+    lag->from_ms = lag->next_ms = FLUME_NEVER;
     return false;
 }

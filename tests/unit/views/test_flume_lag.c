@@ -65,6 +65,20 @@ Test(flume_lag, lasts_until_somebody_waits_for_a_view)
     cr_expect_eq(flume_since(append_flume, KIT_BOTH), seq);
 }
 
+Test(flume_lag, does_not_linger_for_whoever_follows_a_view)
+{
+    start(never);
+    flume_watch(append_flume, KIT_FIRST, true);
+    int64_t seq = append();
+    expect_come(seq);
+    flume_watch(append_flume, KIT_FIRST, false);
+    (void)append();
+    cr_expect_eq(flume_since(append_flume, KIT_BOTH), seq);
+    flume_watch(append_flume, KIT_SECOND, true);
+    expect_come(append());
+    flume_watch(append_flume, KIT_SECOND, false);
+}
+
 Test(flume_lag, ends_when_the_log_pauses)
 {
     start((struct flume_lag_limits){ 1, HOUR_MS, NEVER_ENTRIES, NEVER_BYTES });
