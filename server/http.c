@@ -86,7 +86,7 @@ static unsigned library_connections(const struct config *config)
     return (unsigned)((config->connections_max + 1) * config->http_threads);
 }
 
-static int daemon_start(struct http *http)
+static int daemon_start(struct http *http, struct MHD_Daemon **ret_daemon)
 {
     const struct config *config = http->server->config;
     size_t memory = CONNECTION_MEMORY_REST + (size_t)config->target_max;
@@ -99,7 +99,7 @@ static int daemon_start(struct http *http)
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                      MHD_USE_ERROR_LOG;
     step_first(); /* for the library's threads, which start in there */
-    http->daemon =
+    struct MHD_Daemon *daemon =
         MHD_start_daemon(flags, 0, NULL, NULL, exchange_step, http, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL,
                          MHD_OPTION_URI_LOG_CALLBACK, exchange_open, http, MHD_OPTION_NOTIFY_COMPLETED, exchange_over,
                          http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
@@ -107,7 +107,15 @@ static int daemon_start(struct http *http)
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_timeout + IDLE_GRACE,
                          MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     step_usual();
-    return http->daemon != NULL ? OK : err_set(ERR_IO, "the HTTP library does not start");
+    if (daemon == NULL) return err_set(ERR_IO, "the HTTP library does not start");
+    *ret_daemon = daemon;
+    return OK;
+}
+
+static void daemons_stop(struct http *http)
+{
+    if (http->daemon != NULL) MHD_stop_daemon(http->daemon);
+    if (http->bulk != NULL) MHD_stop_daemon(http->bulk);
 }
 
 /* ---- signs of life ---- */
@@ -140,6 +148,7 @@ static void *beat_run(void *cls)
         const struct config *config = http->server->config;
         gate_sweep(http->server->gate, flume_now_ms(), (config->idle_timeout + config->header_timeout) * 1000);
         beat_trim(http, &burst);
+        body_rooms_trim(http->rooms);
     }
     (void)pthread_mutex_unlock(&http->lock);
     return NULL;
@@ -156,6 +165,7 @@ static void http_free(struct http *http)
     http->server->ahead = NULL;
     http->server->jobs = NULL;
     exchange_free_spare(http);
+    body_rooms_free(http->rooms);
     ready_free_all(http);
     (void)pthread_cond_destroy(&http->changed);
     (void)pthread_mutex_destroy(&http->lock);
@@ -171,8 +181,10 @@ int http_start(struct server *server, struct http **ret_http)
     if (err == OK) err = jobs_start(server->config->http_threads, INT64_MAX, &http->pages);
     if (err == OK) err = turns_start((size_t)server->config->http_threads, &http->turns);
     /* An HTTP thread that waits for a batch is one more. */
+    if (err == OK) err = body_rooms_open((size_t)server->config->body_max, &http->rooms);
     if (err == OK) err = ahead_pool_start(parallel_cores() - 1, &server->ahead);
     if (err != OK) {
+        body_rooms_free(http->rooms);
         turns_stop(http->turns);
         jobs_stop(http->pages);
         jobs_stop(http->jobs);
@@ -185,24 +197,23 @@ int http_start(struct server *server, struct http **ret_http)
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&http->changed, &attr);
     (void)pthread_condattr_destroy(&attr);
-    err = daemon_start(http);
+    err = daemon_start(http, &http->daemon);
+    if (err == OK) err = daemon_start(http, &http->bulk);
+    if (err == OK && pthread_create(&http->beat_thread, NULL, beat_run, http) != 0)
+        err = err_set(ERR_NOMEM, "no thread can be started");
     if (err != OK) {
+        daemons_stop(http);
         http_free(http);
         return err;
-    }
-    if (pthread_create(&http->beat_thread, NULL, beat_run, http) != 0) {
-        MHD_stop_daemon(http->daemon);
-        http_free(http);
-        return err_set(ERR_NOMEM, "no thread can be started");
     }
     server->jobs = http->jobs;
     *ret_http = http;
     return OK;
 }
 
-int http_adopt(struct http *http, int fd, const struct sockaddr *address, socklen_t address_len)
+int http_adopt(struct http *http, int fd, const struct sockaddr *address, socklen_t address_len, bool bulk)
 {
-    if (MHD_add_connection(http->daemon, fd, address, address_len) == MHD_YES) return OK;
+    if (MHD_add_connection(bulk ? http->bulk : http->daemon, fd, address, address_len) == MHD_YES) return OK;
     http->server->metrics.connections_refused++;
     return err_set(ERR_IO, "the HTTP library does not take the connection");
 }
@@ -267,6 +278,6 @@ void http_stop(struct http *http, int64_t timeout_ms)
         diag_error("http_stop", "unanswered=%zu", left);
         return;
     }
-    MHD_stop_daemon(http->daemon);
+    daemons_stop(http);
     http_free(http);
 }

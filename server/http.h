@@ -9,8 +9,9 @@
 struct http;
 int http_start(struct server *server, struct http **ret_http);
 
-/* Takes over an accepted socket. Any thread. The descriptor is closed on failure. */
-int http_adopt(struct http *http, int fd, const struct sockaddr *address, socklen_t address_len);
+/* Takes over an accepted socket. Any thread. The descriptor is closed on failure. `bulk`: its first request has a large body, and it is read by threads of its
+ * own. */
+int http_adopt(struct http *http, int fd, const struct sockaddr *address, socklen_t address_len, bool bulk);
 
 /* The head or a view moved: suspended live streams look again. Any thread. */
 void http_wake(struct http *http);

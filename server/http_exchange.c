@@ -99,6 +99,12 @@ static void buf_keep(struct buf *buf)
     if (buf->cap > EXCHANGE_KEEP) buf_free(buf);
 }
 
+static void body_keep(struct http *http, struct buf *body)
+{
+    if (body->lent) body_rooms_drop(http->rooms, body);
+    buf_keep(body);
+}
+
 bool exchange_hold(struct exchange *exchange)
 {
     struct http *http = exchange->http;
@@ -123,7 +129,7 @@ static void exchange_release(struct http *http, struct exchange *exchange)
     api_reply_free(&exchange->reply);
     exchange->reply.body = answer;
     buf_keep(&exchange->target);
-    buf_keep(&exchange->body);
+    body_keep(http, &exchange->body);
     buf_keep(&exchange->reply.body);
     (void)pthread_mutex_lock(&http->lock);
     exchange_list_remove(exchange);
@@ -463,9 +469,9 @@ static void body_upload(struct exchange *exchange, const char *data, size_t len)
 
 static void body_forget(struct exchange *exchange)
 {
-    buf_free(&exchange->body);
     ahead_free(exchange->req.ahead);
     exchange->req.ahead = NULL;
+    body_rooms_drop(exchange->http->rooms, &exchange->body);
 }
 
 static enum MHD_Result body_take(struct exchange *exchange, const char *data, size_t len)
@@ -487,7 +493,7 @@ static enum MHD_Result body_take(struct exchange *exchange, const char *data, si
         (void)body_too_large(exchange);
         return MHD_YES;
     }
-    if (buf_append(&exchange->body, data, len) != OK) return MHD_NO;
+    if (body_rooms_append(exchange->http->rooms, &exchange->body, data, len) != OK) return MHD_NO;
     if (exchange_hold(exchange)) {
         api_body_comes(&exchange->req, (struct slice){ exchange->body.data, exchange->body.len });
         return MHD_YES;

@@ -12,6 +12,7 @@
 
 #include "server/access.h"
 #include "server/api.h"
+#include "server/body_rooms.h"
 #include "server/gate.h"
 #include "server/jobs.h"
 
@@ -40,10 +41,12 @@ struct http_connection {
 struct http {
     struct server *server;
     struct MHD_Daemon *daemon;
+    struct MHD_Daemon *bulk; /* connections that began with a large body: between two of its pieces nobody else waits */
     pthread_t beat_thread;
     struct jobs *jobs;  /* what takes longer than others can wait for it */
     struct jobs *pages; /* pages of many rows; as many as there are connections */
     struct turns *turns;
+    struct body_rooms *rooms; /* large bodies that are under way */
 
     pthread_mutex_t lock;
     pthread_cond_t

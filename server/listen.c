@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "server/access.h"
+#include "server/body_rooms.h"
 #include "server/diag.h"
 #include "server/doors.h"
 #include "server/gate.h"
@@ -20,6 +21,7 @@
 #include "server/limits.h"
 #include "server/refusal.h"
 #include "server/step_back.h"
+#include "server/text.h"
 #include "server/ws.h"
 
 #define DRAIN_MAX ((size_t)1 << 20) /* of what a client still sends after he was refused */
@@ -44,6 +46,7 @@ struct peek {
     socklen_t address_len;
     int64_t deadline_ms;
     size_t seen; /* bytes of the head that were found good */
+    bool bulk;   /* a large body follows the head */
     bool refused;
     size_t drained;
     struct peek *prev, *next; /* oldest first: all have the same time, so the first is due first */
@@ -198,8 +201,9 @@ static bool wants_socket(const struct listener *listener, const struct peek *pee
 static void peek_hand_over(struct listener *listener, struct peek *peek, bool socket, const struct access_grant *grant)
 {
     peek_unlink(listener, peek);
+    const struct sockaddr *address = (const struct sockaddr *)&peek->address;
     int err = socket ? ws_adopt(listener->ws, peek->fd, grant)
-                     : http_adopt(listener->http, peek->fd, (const struct sockaddr *)&peek->address, peek->address_len);
+                     : http_adopt(listener->http, peek->fd, address, peek->address_len, peek->bulk);
     /* closed by now; only this thread gives the number again */
     if (err != OK) gate_leave(listener->server->gate, peek->fd);
     free(peek);
@@ -223,6 +227,15 @@ static void peek_refuse(struct listener *listener, struct peek *peek, const char
     peek_drain(listener, peek);
 }
 
+/* Who knows the length of his body beforehand says so; a body in chunks may have any. */
+static bool body_is_large(const struct handshake *handshake)
+{
+    int64_t length = 0;
+    if (handshake->transfer_encoding.data != NULL) return true;
+    return handshake->content_length.data != NULL && text_int(handshake->content_length, 0, INT64_MAX, &length) &&
+           length > (int64_t)BODY_ROOM_FROM;
+}
+
 /* The head is whole: it is refused here, or its connection goes where it belongs. */
 static void peek_judge(struct listener *listener, struct peek *peek, const char *head, size_t len)
 {
@@ -234,6 +247,7 @@ static void peek_judge(struct listener *listener, struct peek *peek, const char 
     } else if (handshake.target.len > (size_t)listener->server->config->target_max) {
         peek_refuse(listener, peek, "target-too-long", "the request target has more bytes than --target-max allows");
     } else {
+        peek->bulk = body_is_large(&handshake);
         bool socket = head == listener->head && wants_socket(listener, peek, &handshake, &grant);
         if (socket) fault = handshake_live_judge(&handshake);
         if (fault != NULL)
