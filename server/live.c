@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/limits.h"
+#include "server/live_op.h"
 #include "server/text.h"
 
 struct live_answer {
@@ -406,12 +407,13 @@ static int live_op(struct live *live, json_t *op)
 int live_text(struct live *live, const char *text, size_t len)
 {
     json_error_t where;
+    int err = live_op_look((struct slice){ text, len });
+    if (err != OK) return live_answer_err(live, NULL, err);
     json_t *op = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
-    int err;
     if (op == NULL)
         err = live_answer_err(live, NULL, err_set(ERR_JSON, "not valid JSON: %s", where.text));
     else if (!json_is_object(op))
-        err = live_answer_err(live, NULL, err_set(ERR_JSON, "an object like {\"op\":\"sub\",\"id\":\"a\"} is wanted"));
+        err = live_answer_err(live, NULL, live_op_not_object());
     else
         err = live_op(live, op);
     json_decref(op);
