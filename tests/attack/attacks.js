@@ -46,7 +46,7 @@ const piece = (socket, data) => new Promise((resolve) => socket.gone ? resolve(f
 // In pieces: a kernel without preemption lets nobody else onto this CPU before a system call is over, the healthy client neither.
 const PIECE = 16 << 10
 async function write(socket, data) {
-  const bytes = Buffer.from(data)
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data
   for (let at = PIECE; at < bytes.length; at += PIECE) if (!await piece(socket, bytes.subarray(at - PIECE, at))) return false
   return piece(socket, bytes.subarray(Math.floor((bytes.length - 1) / PIECE) * PIECE))
 }
