@@ -35,6 +35,7 @@ struct http_connection {
     struct gate_place place; /* not to be left by it: on_connection does that */
     bool loopback;           /* which door it came through: gate.h */
     bool slow;               /* its last query took long: the next one is not even tried on an HTTP thread */
+    int wary;  /* how many of its next queries are tried on a thread for pages, because one before them took long */
     int heavy; /* how many of its last answers, up to HTTP_HEAVY_TIMES, took not so long but as long as many others */
 };
 
@@ -189,6 +190,7 @@ int64_t clock_us(clockid_t clock);
 /* What a query of a connection may take on an HTTP thread, in us, before the next one is begun on a thread for pages: much more than a message costs. */
 #define HTTP_HEAVY 150
 #define HTTP_HEAVY_TIMES 2 /* one after the other: a thread that was interrupted takes long, too */
+#define HTTP_WARY_TIMES 8  /* queries of a connection after one that took long */
 /* What an answer took: nothing is said of a handler that waits, or is begun anew. */
 void owner_weigh(struct http_connection *owner, int64_t took_us);
 

@@ -101,6 +101,7 @@ static void handler_work(void *ctx)
     else
         handler_closing(exchange);
     exchange->owner->slow = flume_now_ms() - began_ms >= HTTP_PATIENCE_BUSY;
+    if (exchange->owner->slow) exchange->owner->wary = HTTP_WARY_TIMES;
     handler_worked(exchange, wait);
     if (entered) handler_left(http);
 }
@@ -127,7 +128,8 @@ static void page_work(void *ctx)
     struct http *http = exchange->http;
     bool entered = handler_enter(exchange), wait = false;
     int64_t began = clock_us(CLOCK_THREAD_CPUTIME_ID);
-    patience_limit(PAGE_PATIENCE);
+    /* a page that turns out to look for long is to be found out soon, where others are likely to be behind it */
+    patience_limit(exchange->owner->wary > 0 ? HTTP_PATIENCE : PAGE_PATIENCE);
     if (entered)
         wait = api_dispatch(&exchange->req, &exchange->reply) == API_WAIT;
     else
@@ -156,7 +158,9 @@ bool handler_give(struct exchange *exchange)
 bool handler_give_first(struct exchange *exchange)
 {
     struct http *http = exchange->http;
-    const struct http_connection *owner = exchange->owner;
+    struct http_connection *owner = exchange->owner;
     if (owner->slow) return exchange_give(exchange, http->jobs, handler_work) == OK;
-    return owner->heavy == HTTP_HEAVY_TIMES && exchange_give(exchange, http->pages, page_work) == OK;
+    bool wary = owner->wary > 0;
+    if (wary) owner->wary--;
+    return (wary || owner->heavy == HTTP_HEAVY_TIMES) && exchange_give(exchange, http->pages, page_work) == OK;
 }

@@ -183,9 +183,12 @@ static void stream_look(struct exchange *exchange, bool *ret_stopping, bool *ret
 /* What a job does of a stream before it gives it back: a row, and as many more as come within STREAM_WORK_MS, up to a block. */
 #define STREAM_WORK_MS 5
 
+/* A block that took so much of a thread's time, in us, is made by a job the next time, too: others would wait for it on an HTTP thread. */
+#define STREAM_HEAVY 500
+
 static void stream_fill_slowly(struct exchange *exchange)
 {
-    int64_t began_ms = flume_now_ms(), took_ms;
+    int64_t began_ms = flume_now_ms(), began = clock_us(CLOCK_THREAD_CPUTIME_ID), took_ms;
     size_t had;
     do {
         had = stream_bytes(exchange);
@@ -193,7 +196,8 @@ static void stream_fill_slowly(struct exchange *exchange)
         took_ms = flume_now_ms() - began_ms;
     } while (stream_bytes(exchange) > had && had < STREAM_BLOCK && took_ms < STREAM_WORK_MS && !exchange->finished);
     /* the rows after these will take long as well */
-    exchange->slow = took_ms >= STREAM_WORK_MS && stream_bytes(exchange) > had && !exchange->finished;
+    bool heavy = took_ms >= STREAM_WORK_MS || clock_us(CLOCK_THREAD_CPUTIME_ID) - began >= STREAM_HEAVY;
+    exchange->slow = heavy && stream_bytes(exchange) > had && !exchange->finished;
 }
 
 /* Looks for the next row on a thread of the jobs. */
