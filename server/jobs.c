@@ -6,6 +6,7 @@
 
 #include "server/step_back.h"
 #include "store/err.h"
+#include "views/flume.h"
 
 struct jobs {
     pthread_mutex_t lock; /* for what follows; not held while a job is at work */
@@ -34,7 +35,8 @@ static void *jobs_run(void *ctx)
 {
     struct jobs *jobs = ctx;
     struct job *job;
-    step_back();
+    step_back_letting();
+    flume_read_look(step_let);
     (void)pthread_mutex_lock(&jobs->lock);
     while ((job = jobs_take(jobs)) != NULL) {
         (void)pthread_mutex_unlock(&jobs->lock);

@@ -6,6 +6,7 @@
 #include "server/ids.h"
 #include "server/limits.h"
 #include "server/patience.h"
+#include "server/step_back.h"
 #include "server/text.h"
 
 #define PAGE_ROWS_DEFAULT 50
@@ -21,6 +22,7 @@ int rows_next(struct rows *rows, struct buf *out)
         rows->ended = true;
         return 0;
     }
+    step_let();
     size_t start = out->len;
     int got = rows->ops->next(rows, out);
     if (got == 1 && rows->uri_ids && ids_to_uris(out, start) != OK) got = out->err;

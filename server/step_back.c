@@ -1,6 +1,7 @@
 #include "server/step_back.h"
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -12,6 +13,10 @@
 /* In ns; the least and the most that Linux takes. 0 = its own default. */
 #define TURN_SHORT 100000
 #define TURN_LONG 100000000
+
+/* Of those who let others in every LETTING ns. The system takes that for a whole turn, so the longer it is the more they give away. */
+#define TURN_LETTING 1000000
+#define LETTING 200000
 
 /* What sched_setattr takes; not every C library has a name for it. */
 struct turn_attributes {
@@ -64,10 +69,37 @@ void step_aside(void)
     began_ns = now_ns;
 }
 
-void step_back(void)
+static void back_in_turns_of(uint64_t length_ns)
 {
     /* Linux has a niceness for each thread. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + NICER);
     /* whoever wakes them for a job is not to be put aside for that */
-    turn_set(SCHED_BATCH, TURN_LONG);
+    turn_set(SCHED_BATCH, length_ns);
+}
+
+void step_back(void)
+{
+    back_in_turns_of(TURN_LONG);
+}
+
+static _Thread_local bool letting;
+
+void step_back_letting(void)
+{
+    back_in_turns_of(TURN_LETTING);
+    letting = true;
+}
+
+/* A thread that answers, and has had its share for the moment, would wait until the system looks, which is every few milliseconds. */
+void step_let(void)
+{
+    static _Thread_local int64_t began_ns;
+    struct timespec now;
+    if (!letting) return;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    if (now_ns - began_ns < LETTING) return;
+    (void)sched_yield();
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    began_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }

@@ -14,4 +14,9 @@ void step_aside(void);
 /* The calling thread leaves the processor to those that answer, and works in long turns; not by so much that it would starve. */
 void step_back(void);
 
+/* The same, for who works for long and calls step_let between two pieces of work: there whoever waits for the processor gets it. In any
+ * other thread step_let does nothing. */
+void step_back_letting(void);
+void step_let(void);
+
 #endif

@@ -356,8 +356,16 @@ void flume_give_up(struct flume *flume)
     atomic_store(&flume->gives_up, true);
 }
 
+static _Thread_local void (*read_look)(void);
+
+void flume_read_look(void (*fn)(void))
+{
+    read_look = fn;
+}
+
 int flume_read_late(const struct flume_read *read)
 {
+    if (read_look != NULL) read_look();
     if (atomic_load(&read->flume->gives_up)) return err_set(ERR_CLOSED, "the server is closing");
     if (read->deadline_ms == INT64_MAX || flume_now_ms() < read->deadline_ms) return OK;
     return err_set(ERR_SLOW, "there is more to go through than the time for a query allows");

@@ -93,6 +93,9 @@ int flume_read_begin(struct flume *flume, struct flume_read *ret_read);
 
 /* OK, ERR_SLOW once the deadline is over, ERR_CLOSED after flume_give_up. Looks at the clock. */
 int flume_read_late(const struct flume_read *read);
+
+/* `fn` is called by flume_read_late in this thread from now on: whoever goes through much lets others go first there. NULL = nothing is. */
+void flume_read_look(void (*fn)(void));
 void flume_read_end(struct flume_read *read);
 
 /* A view by its id or name, with the handles of its tables; NULL if there is none. */

@@ -54,6 +54,33 @@ static void *see(void *ctx)
     return NULL;
 }
 
+static void *see_letting(void *ctx)
+{
+    struct seen *seen = ctx;
+    step_let(); /* of no consequence here */
+    seen->usual = turn_of_thread();
+    step_back_letting();
+    seen->back = turn_of_thread();
+    seen->nice_back = niceness_of_thread();
+    seen->policy_back = sched_getscheduler(0);
+    for (int i = 0; i < 1000; i++)
+        step_let();
+    return NULL;
+}
+
+Test(step_back, those_that_let_others_in_have_turns_between_them)
+{
+    struct seen seen = { 0 };
+    pthread_t thread;
+    int nice = niceness_of_thread();
+    cr_assert_eq(pthread_create(&thread, NULL, see_letting, &seen), 0);
+    (void)pthread_join(thread, NULL);
+    cr_assert_eq(seen.nice_back, nice + 5 < 19 ? nice + 5 : 19);
+    if (seen.usual == 0 || sched_getscheduler(0) != SCHED_OTHER) return;
+    cr_assert_eq(seen.policy_back, SCHED_BATCH);
+    cr_assert_eq(seen.back, 1000000);
+}
+
 Test(step_back, those_that_answer_have_shorter_turns_than_those_that_step_back)
 {
     struct seen seen = { 0 };

@@ -211,6 +211,31 @@ Test(graph, gives_up_in_time)
     corpus_stop(&served);
 }
 
+static int looks;
+
+static void look(void)
+{
+    looks++;
+}
+
+Test(graph, who_goes_through_much_looks_up)
+{
+    struct corpus_flume served;
+    struct flume_read read;
+    serve_edges("0>1", &served);
+    cr_assert_eq(flume_read_begin(served.flume, &read), OK);
+    cr_expect_eq(flume_read_late(&read), OK);
+    cr_expect_eq(looks, 0);
+    flume_read_look(look);
+    cr_expect_eq(flume_read_late(&read), OK);
+    cr_expect_eq(looks, 1);
+    flume_read_look(NULL);
+    cr_expect_eq(flume_read_late(&read), OK);
+    cr_expect_eq(looks, 1);
+    flume_read_end(&read);
+    corpus_stop(&served);
+}
+
 Test(graph, in_parts_it_is_the_same)
 {
     struct corpus_flume served;
