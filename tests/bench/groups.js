@@ -43,13 +43,6 @@ function logBefore(count) {
   return to
 }
 
-// A copy that the disk is still busy with would be measured, too.
-function settle(file) {
-  const fd = fs.openSync(file, 'r+')
-  fs.fsyncSync(fd)
-  fs.closeSync(fd)
-}
-
 async function start(figures, round) {
   const views = await stage.currentViews()
   stage.readInto(data('log.offset'))
@@ -81,7 +74,7 @@ async function rebuildBig(figures) {
   await rounds(LONG_ROUNDS, [build(readInto, small, 'unused-big-small'), build(readInto, big, 'rebuild-big')])
   beside('rebuild-big', 'unused-big-small')
   await build(readInto, big, 'rebuild-big-memory', 'memory')(0)
-  for (const log of [small, big]) settle(log)
+  for (const log of [small, big]) stage.settle(log)
   await rounds(1, [build(dropCached, small, 'unused-disk-small'), build(dropCached, big, 'rebuild-big-disk')])
   beside('rebuild-big-disk', 'unused-disk-small')
 }
@@ -109,7 +102,7 @@ async function rebuild(figures) {
   for (let round = 0; round < ROUNDS; round++) {
     const dir = scratch('views-behind')
     fs.cpSync(old, dir, { recursive: true })
-    for (const name of fs.readdirSync(dir)) settle(path.join(dir, name))
+    for (const name of fs.readdirSync(dir)) stage.settle(path.join(dir, name))
     await build('catch-up', round, data('log.offset'), dir)
   }
   for (const value of figures.samples.rebuild.sluice) figures.put('catch-up', 'rebuild', value)
@@ -169,12 +162,15 @@ async function against(server, use) {
 
 async function http(figures) {
   const views = await stage.currentViews()
+  for (const name of ['log.offset', 'data.ndjson']) stage.readAnew(data(name))
   const targets = targetFiles()
   const own = () => stage.sluice('--follow', data('log.offset'), '--views', views)
   const get = (row, file, who, server, round, into = figures) => against(server, (port) =>
     load(['get', port, CONNECTIONS, into === figures ? SECONDS : 1, file, row, who], round, into))
-  const stream = (server, target, least, who, round) => against(server, (port) =>
-    load(['stream', port, target, least, 'http-log', who], round, figures))
+  const stream = (server, target, least, who, round, row) => against(server, async (port, pid) => {
+    if (row === 'http-log') await stage.idle(pid)
+    await load(['stream', port, target, least, row, who], round, figures)
+  })
 
   const probe = new stage.Figures()
   await get('http-feed', targets.feed, 'sluice', own(), 0, probe)
@@ -184,15 +180,19 @@ async function http(figures) {
   await rounds(ROUNDS, [
     (round) => get('http-message', targets.message, 'sluice', own(), round),
     (round) => get('http-message', targets.message, 'libmicrohttpd', stage.limits('http', 700), round),
+    (round) => get('http-message', targets.message, 'records', stage.limits('record', data('log.offset')), round),
     (round) => get('http-message', targets.message, 'node', stage.nodeServer('http.js', 700), round)
   ])
   await rounds(ROUNDS, [
     (round) => get('http-feed', targets.feed, 'sluice', own(), round),
-    (round) => get('http-feed', targets.feed, 'libmicrohttpd', stage.limits('http', page), round)
+    (round) => get('http-feed', targets.feed, 'libmicrohttpd', stage.limits('http', page), round),
+    (round) => get('http-feed', targets.feed, 'records', stage.limits('feed', data('log.offset'), 50), round)
   ])
   await rounds(ROUNDS, [
-    (round) => stream(own(), '/log', bytes, 'sluice', round),
-    (round) => stream(stage.limits('stream', data('data.ndjson')), '/log', bytes, 'libmicrohttpd', round)
+    (round) => stream(own(), '/log', bytes, 'sluice', round, 'http-log'),
+    (round) => stream(stage.limits('stream', data('data.ndjson')), '/log', bytes, 'libmicrohttpd', round, 'http-log'),
+    (round) => stream(own(), '/log', bytes, 'sluice', round, 'http-log-first'),
+    (round) => stream(stage.limits('stream', data('data.ndjson')), '/log', bytes, 'libmicrohttpd', round, 'http-log-first')
   ])
 }
 

@@ -1,6 +1,8 @@
 /* What the libraries and the machine can do at most: the other side of a row.
  *
  *     bench_limits http PORT BYTES    libmicrohttpd, set up as the server does it, answering a constant body
+ *     bench_limits record PORT LOG    libmicrohttpd, answering one of RECORDS records of a mapped log, copied from there
+ *     bench_limits feed PORT LOG N    the same for the newest N of one of its authors
  *     bench_limits stream PORT FILE   libmicrohttpd, answering a file from a callback
  *     bench_limits broadcast PORT     epoll and nothing else: WebSocket clients get every line that is posted
  *     bench_limits verify FILE COUNT  libsodium checking signatures of COUNT texts like the lines of FILE on all cores
@@ -17,8 +19,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "store/err.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/net.h"
+#include "views/view_record.h"
 
 #define SERVER_THREADS 2
 #define CONNECTION_MEMORY ((size_t)32 << 10)
@@ -27,9 +31,21 @@
 
 /* ---- libmicrohttpd ---- */
 
+/* What is in an answer, made when it is asked for. */
+struct body {
+    struct slice *records;
+    size_t count, len;
+};
+
+struct bodies {
+    struct body *all;
+    size_t count;
+};
+
 struct site {
     struct MHD_Response *constant;
     struct bench_file file;
+    struct bodies bodies;
 };
 
 /* The answer is queued on the second call, as the server does it: on the first the library would close the connection. */
@@ -50,6 +66,97 @@ static enum MHD_Result constant_answer(void *cls, struct MHD_Connection *connect
     if (first_call(state)) return MHD_YES;
     *state = NULL;
     return MHD_queue_response(connection, MHD_HTTP_OK, site->constant);
+}
+
+#define RECORDS 20000 /* as many as are asked for of Sluice */
+#define LINE 64       /* bytes that come from memory at once */
+#define AUTHORS_MAX (1 << 17)
+
+static struct body *body_add(struct bodies *bodies, size_t records)
+{
+    bodies->all = reallocarray(bodies->all, bodies->count + 1, sizeof *bodies->all);
+    struct slice *room = calloc(records, sizeof *room);
+    if (bodies->all == NULL || room == NULL) bench_die("out of memory");
+    bodies->all[bodies->count] = (struct body){ .records = room };
+    return &bodies->all[bodies->count++];
+}
+
+static void body_put(struct body *body, struct slice record)
+{
+    body->records[body->count++] = record;
+    body->len += record.len + 1;
+}
+
+static void bodies_of_records(const struct bench_records *records, struct bodies *ret_bodies)
+{
+    uint64_t random = 3;
+    for (size_t i = 0; i < RECORDS; i++)
+        body_put(body_add(ret_bodies, 1), records->values[bench_random(&random) % records->count]);
+}
+
+/* Which body is the author's; a new one if there is none. */
+static struct body *body_of_author(struct bodies *bodies, const struct ref *author, size_t records)
+{
+    static struct {
+        uint8_t key[32];
+        size_t body;
+    } slots[2 * AUTHORS_MAX];
+    uint64_t at;
+    if (bodies->count == AUTHORS_MAX) bench_die("too many authors");
+    memcpy(&at, author->id, sizeof at);
+    for (;; at++) {
+        size_t i = (size_t)(at % (sizeof slots / sizeof *slots));
+        if (slots[i].body == 0) {
+            memcpy(slots[i].key, author->id, sizeof slots[i].key);
+            slots[i].body = bodies->count + 1;
+            return body_add(bodies, records);
+        }
+        if (memcmp(slots[i].key, author->id, sizeof slots[i].key) == 0) return &bodies->all[slots[i].body - 1];
+    }
+}
+
+static void bodies_of_feeds(const struct bench_records *records, size_t most, struct bodies *ret_bodies)
+{
+    for (size_t i = records->count; i-- > 0;) {
+        struct ref author;
+        if (record_author(records->values[i], &author) != OK) continue;
+        struct body *body = body_of_author(ret_bodies, &author, most);
+        if (body->count < most) body_put(body, records->values[i]);
+    }
+}
+
+/* Nothing is looked for, nothing is waited for one by one, and the library has the least to do for a body that is not always the same. */
+static struct MHD_Response *body_response(const struct body *body)
+{
+    char *text = malloc(body->len), *end = text;
+    if (text == NULL) bench_die("out of memory");
+    for (size_t i = 0; i < body->count; i++)
+        for (size_t at = 0; at < body->records[i].len; at += LINE)
+            __builtin_prefetch(body->records[i].data + at);
+    for (size_t i = 0; i < body->count; i++) {
+        memcpy(end, body->records[i].data, body->records[i].len);
+        end += body->records[i].len;
+        *end++ = '\n';
+    }
+    struct MHD_Response *response = MHD_create_response_from_buffer(body->len, text, MHD_RESPMEM_MUST_FREE);
+    (void)MHD_add_response_header(response, "Content-Type", "application/json");
+    return response;
+}
+
+static enum MHD_Result body_answer(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                                   const char *version, const char *data, size_t *size, void **state)
+{
+    static _Atomic uint64_t threads;
+    static _Thread_local uint64_t random;
+    const struct bodies *bodies = &((const struct site *)cls)->bodies;
+    (void)url, (void)method, (void)version, (void)data, (void)size;
+    if (first_call(state)) return MHD_YES;
+    *state = NULL;
+    if (random == 0) random = ++threads;
+    struct MHD_Response *response = body_response(&bodies->all[bench_random(&random) % bodies->count]);
+    enum MHD_Result result = MHD_queue_response(connection, MHD_HTTP_OK, response);
+    MHD_destroy_response(response);
+    return result;
 }
 
 static ssize_t stream_read(void *cls, uint64_t at, char *out, size_t max)
@@ -103,6 +210,21 @@ static void serve_stream(uint16_t port, const char *path)
     struct site site = { 0 };
     bench_map(path, &site.file);
     serve(port, stream_answer, &site);
+}
+
+/* `most` records of a feed; 0 = one record. */
+static void serve_bodies(uint16_t port, const char *path, size_t most)
+{
+    struct site site = { 0 };
+    struct bench_records records;
+    struct log *log;
+    bench_log_open(path, &log);
+    bench_records_load(log, &records);
+    if (most == 0)
+        bodies_of_records(&records, &site.bodies);
+    else
+        bodies_of_feeds(&records, most, &site.bodies);
+    serve(port, body_answer, &site);
 }
 
 /* ---- broadcast ---- */
@@ -331,11 +453,15 @@ int main(int argc, char **argv)
         broadcast((uint16_t)bench_number(argv[2]));
     else if (strcmp(mode, "http") == 0 && argc == 4)
         serve_constant((uint16_t)bench_number(argv[2]), bench_number(argv[3]));
+    else if (strcmp(mode, "record") == 0 && argc == 4)
+        serve_bodies((uint16_t)bench_number(argv[2]), argv[3], 0);
+    else if (strcmp(mode, "feed") == 0 && argc == 5)
+        serve_bodies((uint16_t)bench_number(argv[2]), argv[3], bench_number(argv[4]));
     else if (strcmp(mode, "stream") == 0 && argc == 4)
         serve_stream((uint16_t)bench_number(argv[2]), argv[3]);
     else if (strcmp(mode, "verify") == 0 && argc == 4)
         verify_all(argv[2], bench_number(argv[3]));
     else
-        bench_die("usage: bench_limits http PORT BYTES | stream PORT FILE | broadcast PORT | verify FILE COUNT");
+        bench_die("usage: see the head of tests/bench/limits.c");
     return 0;
 }

@@ -41,11 +41,15 @@ const ROWS = [
 
   row('http', 'http-message', 'GET /messages/{id}, 64 connections', 'rate', 'k/s', 1e3, [
     { who: ['libmicrohttpd'], name: 'libmicrohttpd, constant 700 B', want: 0.8 },
-    { who: ['node'], name: 'node http, constant 700 B', want: 4 }]),
+    { who: ['node'], name: 'node http, constant 700 B', want: 4 },
+    { who: ['records'], name: 'libmicrohttpd, a record copied from the mapped log' }]),
   row('http', 'http-feed', 'GET /feeds/{id}?limit=50, 64 connections', 'rate', 'k/s', 1e3, [
-    { who: ['libmicrohttpd'], name: 'libmicrohttpd, as many bytes from memory', want: 0.7 }]),
+    { who: ['libmicrohttpd'], name: 'libmicrohttpd, as many bytes from memory', want: 0.7 },
+    { who: ['records'], name: 'libmicrohttpd, the same records copied from the mapped log' }]),
   row('http', 'http-log', 'whole log as NDJSON to one client', 'rate', 'MB/s', 1e6, [
     { who: ['libmicrohttpd'], name: 'libmicrohttpd, the same from a callback', want: 0.7 }]),
+  row('http', 'http-log-first', 'the same at once after a start', 'rate', 'MB/s', 1e6, [
+    { who: ['libmicrohttpd'], name: 'libmicrohttpd, which maps its file before it listens' }]),
 
   row('pages', 'pages-thread', 'GET /messages/{id}/thread of 100 messages', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),
   row('pages', 'pages-profile', 'a profile: about, counts of contacts, newest 20 of its feed', 'time', 'ms', 1e-3, [{ limit: 1e-3, name: '1 ms' }]),

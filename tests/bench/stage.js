@@ -135,6 +135,16 @@ async function serve(command, cpu) {
   return { port, pid: child.pid, stop }
 }
 
+const cpuTicks = (pid) => fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').pop().split(' ').slice(11, 13).join()
+
+// Until it does nothing any more: a server has things to do after its start, in idle moments, from 200 ms on.
+async function idle(pid) {
+  for (let before = '', now = cpuTicks(pid); before !== now; now = cpuTicks(pid)) {
+    before = now
+    await new Promise((resolve) => setTimeout(resolve, 500))
+  }
+}
+
 const sluiceOn = (cpu, ...args) => serve((port) => [SLUICE, 'serve', '--listen', '127.0.0.1:' + port, ...args], cpu)
 const sluice = (...args) => sluiceOn(SERVER_CPU, ...args)
 const limits = (mode, ...args) => serve((port) => [program('limits'), mode, port, ...args], SERVER_CPU)
@@ -183,8 +193,22 @@ function readInto(file) {
   fs.closeSync(fd)
 }
 
-// Leaves the file on the disk only.
+// Leaves the file on the disk only, if it is there.
 const dropCached = (file) => execFileSync('dd', ['if=' + file, 'iflag=nocache', 'count=0', 'status=none'])
+
+// A copy that the disk is still busy with would be measured, too.
+function settle(file) {
+  const fd = fs.openSync(file, 'r+')
+  fs.fsyncSync(fd)
+  fs.closeSync(fd)
+}
+
+// As after a start of the machine: the kernel keeps in large pieces what it reads from the disk in a row, in small ones what was written in small ones.
+function readAnew(file) {
+  settle(file)
+  dropCached(file)
+  readInto(file)
+}
 
 // The first `count` lines of the data as a file of their own.
 function head(name, count) {
@@ -214,5 +238,5 @@ async function rounds(count, tasks) {
 
 module.exports = {
   ROOT, DIR, WORK, N, ROUNDS, LONG_ROUNDS, SLUICE, SERVER_CPU, LOAD_CPU,
-  Figures, program, data, dataDir, say, scratch, run, node, freePort, sluice, sluiceOn, limits, postsOn, nodeServer, makeData, installPeers, currentViews, readInto, dropCached, head, machine, rounds
+  Figures, program, data, dataDir, say, scratch, run, node, freePort, sluice, sluiceOn, limits, postsOn, nodeServer, makeData, installPeers, currentViews, readInto, readAnew, dropCached, settle, idle, head, machine, rounds
 }
