@@ -96,8 +96,11 @@ static void stream_collect(struct exchange *exchange, struct buf *out, size_t wa
 {
     struct rows *rows = exchange->reply.stream;
     int got = 1;
-    while (got == 1 && out->len < want)
-        got = rows_next_framed(rows, exchange->reply.format, out);
+    while (got == 1 && out->len < want) {
+        /* what is lent ends with the block */
+        if (out->lent) rows_copy_framed(rows, exchange->reply.format, out);
+        if (out->len < want) got = rows_next_framed(rows, exchange->reply.format, out);
+    }
     exchange->slow = got == ERR_SLOW && patience_limited();
     if (exchange->slow) return;
     if (got < 0) (void)rows_error_framed(got, exchange->reply.format, out);

@@ -30,15 +30,20 @@ static void record_put_base64(struct slice value, struct buf *out)
     out->len += size - 1;
 }
 
-/* `{"seq":N,`, what is to be said about the record, and the object that follows, less its bracket. */
-static int record_put_spliced(int64_t seq, struct slice said, struct slice rest, struct buf *out)
+/* What stands around a record that is copied, at most. */
+#define SPLICE_HEAD "{\"seq\":"
+#define SPLICE_DIGITS 20
+#define SPLICE_MAX (sizeof SPLICE_HEAD + SPLICE_DIGITS)
+
+static const struct slice said_box1 = { "\"encrypted\":\"box1\",", 19 };
+
+/* `{"seq":N,`, what is to be said about the record, and the object that follows, less its bracket. Returns the end; there has to be room for
+ * SPLICE_MAX beside both. */
+static char *splice_put(char *at, int64_t seq, struct slice said, struct slice rest)
 {
-    static const char head[] = "{\"seq\":";
-    char digits[20];
-    if (buf_reserve(out, sizeof head + sizeof digits + said.len + rest.len) != OK) return out->err;
-    char *at = out->data + out->len, *digit = digits + sizeof digits;
-    memcpy(at, head, sizeof head - 1);
-    at += sizeof head - 1;
+    char digits[SPLICE_DIGITS], *digit = digits + sizeof digits;
+    memcpy(at, SPLICE_HEAD, sizeof SPLICE_HEAD - 1);
+    at += sizeof SPLICE_HEAD - 1;
     uint64_t left = (uint64_t)seq;
     /* two at a time: this is done for every record */
     for (; left >= 100; left /= 100) {
@@ -54,8 +59,33 @@ static int record_put_spliced(int64_t seq, struct slice said, struct slice rest,
     if (said.len > 0) memcpy(at, said.data, said.len);
     at += said.len;
     memcpy(at, rest.data, rest.len);
-    out->len = (size_t)(at + rest.len - out->data);
+    return at + rest.len;
+}
+
+static int record_put_spliced(int64_t seq, struct slice said, struct slice rest, struct buf *out)
+{
+    if (buf_reserve(out, SPLICE_MAX + said.len + rest.len) != OK) return out->err;
+    out->len = (size_t)(splice_put(out->data + out->len, seq, said, rest) - out->data);
     return OK;
+}
+
+/* The owner of a followed log may be deleting the record this moment: zeros are not shown as text. */
+static bool record_braced(struct slice value)
+{
+    return value.data[0] == '{' && value.data[value.len - 1] == '}';
+}
+
+bool record_copy(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out)
+{
+    struct slice value = record->value, said = { NULL, 0 };
+    if (out->cap - out->len < SPLICE_MAX + said_box1.len + value.len) return false;
+    enum plain_kind kind = plain_kind(server->plain, log, record);
+    if (kind == PLAIN_UNKNOWN || !record_braced(value)) return false;
+    if (kind == PLAIN_BOX1) said = said_box1;
+    char *end = splice_put(out->data + out->len, record->seq, said, (struct slice){ value.data + 1, value.len - 1 });
+    *end++ = '\n';
+    out->len = (size_t)(end - out->data);
+    return true;
 }
 
 /* `format`: how its content is encrypted; data NULL = it is not, or that is not to be said. */
@@ -107,9 +137,7 @@ int record_show(const struct server *server, const struct log *log, const struct
     enum plain_kind kind = plain_kind(server->plain, log, record);
     if (kind == PLAIN_UNKNOWN && private_record_format(value, &format)) return record_put(record, format, out);
     if (kind == PLAIN_UNKNOWN) kind = record_look(server, log, record);
-    /* The owner of a followed log may be deleting the record this moment: zeros are not shown as text. */
-    if (kind == PLAIN_UNKNOWN || value.data[0] != '{' || value.data[value.len - 1] != '}')
-        return record_print(record, out);
-    struct slice said = kind == PLAIN_BOX1 ? SLICE_LITERAL("\"encrypted\":\"box1\",") : (struct slice){ NULL, 0 };
+    if (kind == PLAIN_UNKNOWN || !record_braced(value)) return record_print(record, out);
+    struct slice said = kind == PLAIN_BOX1 ? said_box1 : (struct slice){ NULL, 0 };
     return record_put_spliced(record->seq, said, (struct slice){ value.data + 1, value.len - 1 }, out);
 }

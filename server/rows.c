@@ -77,6 +77,12 @@ int rows_next_framed(struct rows *rows, enum api_format format, struct buf *out)
     return got;
 }
 
+void rows_copy_framed(struct rows *rows, enum api_format format, struct buf *out)
+{
+    if (rows->ops->copy == NULL || format != API_NDJSON || rows->limit >= 0 || rows->uri_ids || rows->ended) return;
+    rows->ops->copy(rows, out);
+}
+
 int rows_error_framed(int err, enum api_format format, struct buf *out)
 {
     struct api_reply reply;

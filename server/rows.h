@@ -14,6 +14,9 @@ struct rows_ops {
     void (*free)(struct rows *rows);
     /* What a JSON page says before its rows, each member with a comma behind it. NULL = nothing. */
     int (*head)(struct rows *rows, struct buf *out);
+    /* Lines of NDJSON that are made by copying, as many as `out` has memory for; where it ends, `next` goes on. Limits and `uri_ids` are not its
+     * affair. NULL = there are none. */
+    void (*copy)(struct rows *rows, struct buf *out);
 };
 
 /* First member of every kind of rows. */
@@ -42,6 +45,10 @@ void rows_watch(struct rows *rows);
 /* rows_next with the frame of a stream around the row: a line of NDJSON, or an event of SSE with rows->cursor as its id. */
 int rows_next_framed(struct rows *rows, enum api_format format, struct buf *out);
 
+/* As many rows without a limit as can be framed by copying into the memory that `out` has: what is cheaper for many than one by one. None at all is
+ * fine: rows_next_framed gives the next one in any case. */
+void rows_copy_framed(struct rows *rows, enum api_format format, struct buf *out);
+
 /* What a stream ends with when rows_next failed: a line {"error":PROBLEM}, or an SSE event named "error". */
 int rows_error_framed(int err, enum api_format format, struct buf *out);
 
@@ -52,6 +59,9 @@ int record_print(const struct log_record *record, struct buf *out);
 /* The same for a record of `log`, and behind seq `"encrypted":FORMAT` if its content is. Cheaper: what was found out about the record is remembered in
  * server->plain. */
 int record_show(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out);
+
+/* The same with a newline behind it, if that is known to be a copy and `out` has the memory; false = nothing was done. */
+bool record_copy(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out);
 
 /* Records of the log in log order, through a filter: /log, and subscriptions of /live. */
 int rows_log_open(struct server *server, const struct filter *filter, const struct log_range *range,

@@ -109,6 +109,18 @@ static int rows_log_next(struct rows *rows, struct buf *out)
     }
 }
 
+static void rows_log_copy(struct rows *rows, struct buf *out)
+{
+    struct seq_source *source = &rows_log_of(rows)->source;
+    int64_t seq;
+    if (source->queue != NULL) return;
+    while (rows_log_peek(rows, &seq) == 1 && record_copy(rows->server, source->log, &source->record, out)) {
+        seq_source_take(source);
+        rows->cursor = seq;
+        rows->fresh = seq > rows->since;
+    }
+}
+
 static int rows_log_next_page(struct rows *rows, struct buf *out)
 {
     return range_next_page(rows_log_of(rows)->ends, rows->cursor, 0, false, out);
@@ -125,6 +137,7 @@ static void rows_log_free(struct rows *rows)
 static const struct rows_ops rows_log_ops = {
     .next = rows_log_next,
     .next_page = rows_log_next_page,
+    .copy = rows_log_copy,
     .free = rows_log_free,
 };
 

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "server/rows.h"
+#include "server/plain.h"
+#include "server/rows_log.h"
 #include "server/sent.h"
 #include "store/err.h"
 #include "store/feed.h"
@@ -49,6 +50,8 @@ int __wrap_mdb_env_set_mapsize(MDB_env *env, size_t size)
 }
 
 #define MANY 1024
+#define BLOCK ((size_t)32 << 10)
+#define BLOCK_MAX ((size_t)1 << 20)
 
 #define HOT __attribute__((noinline)) size_t
 
@@ -58,6 +61,7 @@ HOT hot_scan(const struct bench_records *records, struct message *message);
 HOT hot_cursor(struct log *log);
 HOT hot_many(struct log *log, struct log_record *records);
 HOT hot_print(const struct bench_records *records, struct buf *out);
+HOT hot_lines(struct rows *rows, char *block);
 /* Entries. */
 HOT hot_list(struct list_iter *iter);
 /* Messages. */
@@ -101,6 +105,22 @@ size_t hot_print(const struct bench_records *records, struct buf *out)
     return records->count;
 }
 
+/* As a stream of the whole log does it. The sample has records that are not copied: they are printed, in the same loop. */
+size_t hot_lines(struct rows *rows, char *block)
+{
+    struct buf out;
+    size_t bytes = 0;
+    int got = 1;
+    while (got == 1) {
+        buf_lend(&out, block, BLOCK, BLOCK_MAX);
+        rows_copy_framed(rows, API_NDJSON, &out);
+        if (out.len < BLOCK / 2) got = rows_next_framed(rows, API_NDJSON, &out);
+        bytes += out.len;
+        buf_free(&out);
+    }
+    return bytes;
+}
+
 size_t hot_list(struct list_iter *iter)
 {
     struct list_entry entry;
@@ -140,6 +160,23 @@ static void log_make(const char *lines_path, const char *log_path)
     log_close(log);
     free(lines);
     bench_unmap(&file);
+}
+
+static void lines_loop(struct flume *flume, size_t records)
+{
+    static char block[BLOCK];
+    const struct config config = { .query_timeout = 60 };
+    struct server server = { .config = &config, .flume = flume };
+    struct filter_params params;
+    struct rows *rows;
+    filter_params_init(&params);
+    bench_must(plain_open(&server.plain), "plain");
+    plain_learn(server.plain, flume);
+    bench_must(rows_log_open_params(&server, &params, &rows), "rows");
+    if (hot_lines(rows, block) == 0) bench_die("no lines");
+    told("lines", records);
+    rows_free(rows);
+    plain_free(server.plain);
 }
 
 static void list_loop(struct flume *flume)
@@ -233,6 +270,7 @@ int main(int argc, char **argv)
     told("cursor", hot_cursor(flume_log(flume)));
     told("many", hot_many(flume_log(flume), many));
     told("print", hot_print(&records, &out));
+    lines_loop(flume, records.count);
     list_loop(flume);
     append_loops(argv[1], argv[2]);
 
