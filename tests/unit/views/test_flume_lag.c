@@ -48,7 +48,8 @@ static bool come(uint32_t views, int64_t seq)
 
 static void expect_come(int64_t seq)
 {
-    cr_assert(come(KIT_BOTH, seq), "they stay at %lld and %lld", (long long)flume_since(append_flume, KIT_FIRST), (long long)flume_since(append_flume, KIT_SECOND));
+    cr_assert(come(KIT_BOTH, seq), "they stay at %lld and %lld", (long long)flume_since(append_flume, KIT_FIRST),
+              (long long)flume_since(append_flume, KIT_SECOND));
     cr_expect(kit_view_is_true(append_flume, "first") && kit_view_is_true(append_flume, "second"));
 }
 
