@@ -241,7 +241,8 @@ async function ws(figures) {
   for (const clients of [100, 1000]) {
     const rate = 10000 / clients
     const fan = (who, server) => (round) => live(server(), ['fanout', clients, lines, 5 * rate, 1, rate], `ws-paced-${clients}`, who, round)
-    await rounds(ROUNDS, [fan('sluice', owning), fan('epoll', () => stage.limits('broadcast'))])
+    const durable = () => stage.limits('broadcast', path.join(scratch('broadcast'), 'posts'))
+    await rounds(ROUNDS, [fan('sluice', owning), fan('epoll', () => stage.limits('broadcast')), fan('fdatasync', durable)])
   }
   for (let round = 0; round < LONG_ROUNDS; round++) await idleMemory(figures, 1000)
 }

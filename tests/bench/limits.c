@@ -5,10 +5,12 @@
  *     bench_limits feed PORT LOG N    the same for the newest N of one of its authors
  *     bench_limits stream PORT FILE   libmicrohttpd, answering a file from a callback
  *     bench_limits broadcast PORT     epoll and nothing else: WebSocket clients get every line that is posted
+ *     bench_limits broadcast PORT FILE   the same, but what is posted is written to FILE and on the disk before anybody gets it
  *     bench_limits verify FILE COUNT  libsodium checking signatures of COUNT texts like the lines of FILE on all cores
  *
  * Servers run until they are killed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <sodium.h>
@@ -244,6 +246,7 @@ struct frames {
     struct peer **live;
     size_t live_count, live_cap;
     int epoll;
+    int file; /* -1 = nothing is stored */
 };
 
 static void frames_add(struct frames *frames, const char *text, size_t len)
@@ -298,6 +301,8 @@ static void peer_posted(struct frames *frames, const struct peer *peer, const ch
         at = stop + 1;
     }
     net_send(peer->fd, answer, sizeof answer - 1);
+    if (frames->file >= 0 && (write(frames->file, body, len) != (ssize_t)len || fdatasync(frames->file) != 0))
+        bench_die("the file cannot be written");
     for (size_t i = 0; i < frames->live_count; i++)
         peer_flush(frames, frames->live[i]);
 }
@@ -363,10 +368,14 @@ static void peer_accept(struct frames *frames, int listener)
     }
 }
 
-static void broadcast(uint16_t port)
+static void broadcast(uint16_t port, const char *path)
 {
-    struct frames frames = { .epoll = epoll_create1(EPOLL_CLOEXEC) };
+    struct frames frames = { .epoll = epoll_create1(EPOLL_CLOEXEC), .file = -1 };
     struct epoll_event events[256], event = { .events = EPOLLIN };
+    if (path != NULL) {
+        frames.file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (frames.file < 0) bench_die("%s cannot be used", path);
+    }
     int listener = net_listen(port);
     (void)epoll_ctl(frames.epoll, EPOLL_CTL_ADD, listener, &event);
     for (;;) {
@@ -450,7 +459,7 @@ int main(int argc, char **argv)
 {
     const char *mode = argc < 3 ? "" : argv[1];
     if (strcmp(mode, "broadcast") == 0)
-        broadcast((uint16_t)bench_number(argv[2]));
+        broadcast((uint16_t)bench_number(argv[2]), argv[3]);
     else if (strcmp(mode, "http") == 0 && argc == 4)
         serve_constant((uint16_t)bench_number(argv[2]), bench_number(argv[3]));
     else if (strcmp(mode, "record") == 0 && argc == 4)
