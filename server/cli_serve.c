@@ -272,6 +272,15 @@ static int open_doors(struct serve *serve)
     return err;
 }
 
+/* Somebody is still at work with what would be freed next, for a client that has waited for long enough: what was taken is made durable, and the
+ * process ends under him. */
+static void stop_short(const struct serve *serve)
+{
+    flume_end(serve->server.flume);
+    (void)fflush(NULL);
+    _exit(EXIT_SUCCESS);
+}
+
 /* Doors first, so that nothing new comes; then the sockets; the log last, because requests under way may wait for it. */
 static void stop_all(struct serve *serve)
 {
@@ -282,7 +291,7 @@ static void stop_all(struct serve *serve)
     wake_detach(&serve->wake);
     owner_detach(serve->owner);
     ws_stop(serve->ws, DRAIN_WS_MS);
-    http_stop(serve->http, DRAIN_HTTP_MS);
+    if (!http_stop(serve->http, DRAIN_HTTP_MS)) stop_short(serve);
     owner_close(serve->owner);
     blob_jobs_stop(serve->server.blob_jobs);
     blob_dir_free(serve->server.blobs);

@@ -250,9 +250,9 @@ static void queries_end(const struct server *server)
     if (server->opened != NULL) flume_give_up(server->opened->flume);
 }
 
-void http_stop(struct http *http, int64_t timeout_ms)
+bool http_stop(struct http *http, int64_t timeout_ms)
 {
-    if (http == NULL) return;
+    if (http == NULL) return true;
     int64_t deadline = flume_now_ms() + timeout_ms;
     (void)pthread_mutex_lock(&http->lock);
     http->stopping = true;
@@ -274,10 +274,11 @@ void http_stop(struct http *http, int64_t timeout_ms)
     (void)pthread_mutex_unlock(&http->lock);
     if (left > 0) {
         /* The library aborts when it is stopped with suspended connections, and somebody will still call their
-         * resume: memory stays where it is. Every handler is shut off by `ending`, and the process is about to end. */
+         * resume: memory stays where it is. Every handler that is not called yet is shut off by `ending`. */
         diag_error("http_stop", "unanswered=%zu", left);
-        return;
+        return false;
     }
     daemons_stop(http);
     http_free(http);
+    return true;
 }

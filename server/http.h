@@ -16,7 +16,8 @@ int http_adopt(struct http *http, int fd, const struct sockaddr *address, sockle
 /* The head or a view moved: suspended live streams look again. Any thread. */
 void http_wake(struct http *http);
 
-/* Ends live streams after what they have, answers the requests under way, stops within about timeout_ms, frees. NULL is fine. */
-void http_stop(struct http *http, int64_t timeout_ms);
+/* Ends live streams after what they have, answers the requests under way, stops within about timeout_ms, frees. NULL is fine. false = something is
+ * still at work, with all that a handler may use: nothing of that is freed, and the process has to end. */
+bool http_stop(struct http *http, int64_t timeout_ms);
 
 #endif

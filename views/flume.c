@@ -290,17 +290,22 @@ static void flume_close_logs(struct flume *flume)
     log_close(atomic_load(&flume->log));
 }
 
+void flume_end(struct flume *flume)
+{
+    if (!flume->indexer_runs) return;
+    /* Under the lock: whoever comes later is refused, whoever was earlier is served. */
+    (void)pthread_mutex_lock(&flume->lock);
+    atomic_store(&flume->closing, true);
+    (void)pthread_mutex_unlock(&flume->lock);
+    flume_wake(flume);
+    (void)pthread_join(flume->indexer, NULL);
+    flume->indexer_runs = false;
+}
+
 void flume_close(struct flume *flume)
 {
     if (flume == NULL) return;
-    if (flume->indexer_runs) {
-        /* Under the lock: whoever comes later is refused, whoever was earlier is served. */
-        (void)pthread_mutex_lock(&flume->lock);
-        atomic_store(&flume->closing, true);
-        (void)pthread_mutex_unlock(&flume->lock);
-        flume_wake(flume);
-        (void)pthread_join(flume->indexer, NULL);
-    }
+    flume_end(flume);
     follow_stop(flume);
     if (flume->wake_fd >= 0) close(flume->wake_fd);
     kv_close(flume->kv);

@@ -64,7 +64,10 @@ struct flume_options {
 /* Opens log and views and starts the indexer; views that are behind are built while everything else works. */
 int flume_open(const struct flume_options *options, struct flume **ret_flume);
 
-/* Finishes the appends that were taken, makes them durable, ends waiters with ERR_CLOSED, commits, closes log and views. NULL is fine. */
+/* Finishes the appends that were taken, makes them durable, ends waiters with ERR_CLOSED, commits. Reading goes on until flume_close. */
+void flume_end(struct flume *flume);
+
+/* flume_end, and closes log and views. NULL is fine. */
 void flume_close(struct flume *flume);
 
 /* Nobody waits for an answer any more: whatever goes through much ends with ERR_CLOSED when it looks at the clock next, so that flume_close can

@@ -307,7 +307,7 @@ static void round_run(unsigned ms)
         (void)pthread_join(clients[i], NULL);
     if (!early) expect_nothing_left();
     listen_stop(kit.listener);
-    http_stop(kit.http, HTTP_KIT_MS);
+    expect(http_stop(kit.http, HTTP_KIT_MS), "something is at work for ever", "");
     for (size_t i = 0; early && i < CLIENTS; i++)
         (void)pthread_join(clients[i], NULL);
     expect(kit.server.metrics.connections == 0, "connections are left in the count", "");

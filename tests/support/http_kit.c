@@ -57,7 +57,7 @@ void http_kit_start(struct http_kit *kit, const struct api_route *routes)
 void http_kit_stop(struct http_kit *kit)
 {
     listen_stop(kit->listener);
-    http_stop(kit->http, kit->stop_ms);
+    (void)http_stop(kit->http, kit->stop_ms);
     listen_free(kit->listener);
     access_free(kit->access);
 }

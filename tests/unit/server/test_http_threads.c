@@ -1,4 +1,4 @@
-/* More connections on one of several HTTP threads than on the others. */
+/* Several HTTP threads: one that has more connections than the others, one that does not come back. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -98,4 +98,17 @@ Test(http_threads, one_thread_may_have_all_connections, .timeout = 60)
     http_kit_stop(&kit);
     for (int i = 0; i < FILLED; i++)
         (void)close(filled[i]);
+}
+
+/* Whoever stopped the server closed the log that a handler still read. */
+Test(http_threads, a_server_that_cannot_end_says_so, .timeout = 60)
+{
+    http_kit_config(&kit);
+    http_kit_start(&kit, routes);
+    int fd = ask(ASK("/hold"));
+    cr_assert(kit_until(is_set, &held));
+    listen_stop(kit.listener);
+    cr_expect_not(http_stop(kit.http, 0), "a handler is at work");
+    atomic_store(&released, true);
+    expect_answered(fd);
 }
