@@ -8,7 +8,6 @@
 #include "views/view_about.h"
 
 /* An answer stops growing here; a name that ten thousand people gave is far below. */
-#define ABOUT_BYTES_MAX ((size_t)16 << 20)
 
 /* ABOUT_ALL beside the rules of view_about.h. */
 enum about_by {
@@ -73,8 +72,8 @@ static bool about_read_ids(const struct api_request *req, struct api_reply *repl
 static int about_full(const struct about_print *print)
 {
     if (print->out->err != OK) return print->out->err;
-    if (print->out->len > ABOUT_BYTES_MAX)
-        return err_set(ERR_LIMIT, "what is said of it is more than %zu bytes", ABOUT_BYTES_MAX);
+    if (print->out->len > LIMIT_WHOLE_BYTES)
+        return err_set(ERR_LIMIT, "what is said of it is more than %zu bytes", LIMIT_WHOLE_BYTES);
     return OK;
 }
 

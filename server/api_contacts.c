@@ -1,13 +1,12 @@
 #include "server/api_record.h"
+#include "server/limits.h"
 #include "server/rows_log.h"
 #include "server/rows_social.h"
 #include "server/text.h"
 
-/* All lists of one feed together stop growing here, at about a hundred thousand contacts; the lists one by one do not. */
-#define CONTACTS_BYTES_MAX ((size_t)16 << 20)
-
 /* ---- /contacts/{id} --------------------------------------------------------------------------------------------- */
 
+/* All lists of one feed together stop growing at about a hundred thousand contacts; the lists one by one do not. */
 static int contacts_put_list(struct server *server, const struct contacts_params *params, struct buf *out)
 {
     struct rows *rows;
@@ -19,10 +18,10 @@ static int contacts_put_list(struct server *server, const struct contacts_params
         size_t mark = out->len;
         got = rows_next(rows, out);
         if (got == 0 && mark > start) out->len = mark - 1;
-        if (out->len > CONTACTS_BYTES_MAX)
+        if (out->len > LIMIT_WHOLE_BYTES)
             got = err_set(ERR_LIMIT,
                           "these are more than %zu bytes of contacts: ask for one list, as in /contacts/{id}/follows",
-                          CONTACTS_BYTES_MAX);
+                          LIMIT_WHOLE_BYTES);
     } while (got == 1);
     rows_free(rows);
     return got;

@@ -178,6 +178,27 @@ test('about-ids: that many are answered in one request, one more is refused', as
 
 const limit = async (server, wanted) => (await server.get('/limits')).limits.find(({ name }) => name === wanted).value
 
+test('whole-max: so many bytes are said of a feed in one answer, and not one more', async (t) => {
+  const id = '@' + Buffer.alloc(32, 1).toString('base64') + '.ed25519'
+  const field = (name, length, i) => JSON.stringify({
+    key: '%' + Buffer.alloc(32, i + 1).toString('base64') + '.sha256',
+    value: { previous: null, author: id, sequence: i + 1, timestamp: 1, hash: 'sha256', content: { type: 'about', about: id, [name]: 'x'.repeat(length) }, signature: '' },
+    timestamp: 1
+  })
+  const told = async (...lengths) => {
+    const log = importLines(t, lengths.map((length, i) => field('abc'[i], length, i)), '--accept', 'any')
+    const server = await Server.start(t, ['--data', log, '--accept', 'any'])
+    return { most: await limit(server, 'whole-max'), res: await server.request('/about/' + encodeURIComponent(id)) }
+  }
+  const { most, res } = await told(1, 1, 1)
+  assert.deepStrictEqual(Object.keys(res.json.about), ['a', 'b', 'c'])
+  const third = Math.floor(most / 3), rest = most - (res.text.indexOf('},"since"') - 3) - 2 * third
+  const fits = (await told(third, third, rest)).res
+  assert.strictEqual(fits.status, 200, fits.text.slice(0, 300))
+  assert.strictEqual(fits.text.indexOf('},"since"'), most)
+  isProblem((await told(third, third, rest + 1)).res, 413, /too-large/)
+})
+
 test('expected-heads: If-Match may name so many ids, and not one more', async (t) => {
   const server = await started(t)
   const most = await limit(server, 'expected-heads')
