@@ -8,8 +8,9 @@
     ((size_t)12 << 10)     /* of a request beside --target-max; more would not fit libmicrohttpd's memory */
 #define LIMIT_FIELDS 100   /* the library spends memory on each field, cookie and parameter, too */
 #define LIMIT_ABOUT_IDS 50 /* of one GET /about */
-#define LIMIT_PAGE_BYTES ((size_t)4 << 20)       /* of a JSON page: then `next` goes on */
-#define LIMIT_WHOLE_BYTES ((size_t)16 << 20)     /* of an answer that has no pages: /about, and /contacts/{id} with all its lists */
+#define LIMIT_PAGE_BYTES ((size_t)4 << 20) /* of a JSON page: then `next` goes on */
+#define LIMIT_WHOLE_BYTES \
+    ((size_t)16 << 20) /* of an answer that has no pages: /about, and /contacts/{id} with all its lists */
 #define LIMIT_APPENDS_WAITING ((size_t)64 << 20) /* bytes of messages in the queue of the indexer */
 #define LIMIT_NEAR_FEEDS \
     ((int64_t)1 << 22)        /* in the filters by hops and the followed graphs of all clients; 33 and 40 bytes each */
