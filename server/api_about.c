@@ -7,8 +7,6 @@
 #include "store/canonical.h"
 #include "views/view_about.h"
 
-/* An answer stops growing here; a name that ten thousand people gave is far below. */
-
 /* ABOUT_ALL beside the rules of view_about.h. */
 enum about_by {
     ABOUT_BY_SOCIAL = ABOUT_SOCIAL,
@@ -69,6 +67,7 @@ static bool about_read_ids(const struct api_request *req, struct api_reply *repl
     return query->target_count > 0;
 }
 
+/* A name that ten thousand people gave is far below. */
 static int about_full(const struct about_print *print)
 {
     if (print->out->err != OK) return print->out->err;

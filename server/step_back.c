@@ -54,14 +54,19 @@ void step_usual(void)
     turn_set(SCHED_OTHER, 0);
 }
 
+static int64_t clock_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 void step_aside(void)
 {
     static _Thread_local int64_t began_ns;
     static _Thread_local long slept;
-    struct timespec now;
     struct rusage used;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t now_ns = clock_ns();
     if (now_ns - began_ns < TURN_SHORT || getrusage(RUSAGE_THREAD, &used) != 0) return;
     /* Who has slept in between has not had his turn: he would give away what he was just woken for. */
     if (used.ru_nvcsw == slept) (void)sched_yield();
@@ -94,12 +99,7 @@ void step_back_letting(void)
 void step_let(void)
 {
     static _Thread_local int64_t began_ns;
-    struct timespec now;
-    if (!letting) return;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    if (now_ns - began_ns < LETTING) return;
+    if (!letting || clock_ns() - began_ns < LETTING) return;
     (void)sched_yield();
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    began_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    began_ns = clock_ns();
 }
