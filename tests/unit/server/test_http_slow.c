@@ -371,17 +371,23 @@ static void ask_on(int fd, const char *request, const char *part)
     free(answer);
 }
 
-Test(http_slow, whose_query_took_long_is_not_tried_among_the_others_again, .timeout = 60)
+/* A query that takes long, and is answered. */
+static void ask_for_long(int fd)
 {
     unsigned one = 1;
-    start(2, 64);
-    int fd = http_kit_connect(&kit);
     http_kit_send(fd, HEAD("/slow") "\r\n");
     cr_assert(kit_until(held_are, &one));
     int64_t later = flume_now_ms() + 20;
     cr_assert(kit_until(clock_is_at, &later));
     queries_go_on();
     ask_on(fd, "", "{\"slow\":true}");
+}
+
+Test(http_slow, whose_query_took_long_is_not_tried_among_the_others_again, .timeout = 60)
+{
+    start(2, 64);
+    int fd = http_kit_connect(&kit);
+    ask_for_long(fd);
     cr_expect_eq(atomic_load(&briefly), 1);
     ask_on(fd, HEAD("/slow") "\r\n", "{\"slow\":true}");
     cr_expect_eq(atomic_load(&briefly), 1);
@@ -415,16 +421,11 @@ static bool among_others(int fd)
 
 Test(http_slow, who_asks_for_little_after_a_query_that_took_long_is_trusted_little_by_little, .timeout = 60)
 {
-    unsigned one = 1, apart = 0;
+    unsigned apart = 0;
     start(2, 64);
     int fd = http_kit_connect(&kit);
     cr_expect(among_others(fd));
-    http_kit_send(fd, HEAD("/slow") "\r\n");
-    cr_assert(kit_until(held_are, &one));
-    int64_t later = flume_now_ms() + 20;
-    cr_assert(kit_until(clock_is_at, &later));
-    queries_go_on();
-    ask_on(fd, "", "{\"slow\":true}");
+    ask_for_long(fd);
     while (apart < 10000 && !among_others(fd))
         apart++;
     /* more where the machine is busy and a small answer takes long as well */
