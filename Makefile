@@ -1,7 +1,7 @@
 # Sluice: HTTP and WebSocket beside an SSB log. `make help` lists the targets.
 
 # ---- what must be installed: the only list ---------------------------------------------------------------------
-PACKAGES_BUILD = gcc libc6-dev pkg-config libmicrohttpd-dev libwebsockets-dev libjansson-dev libsodium-dev libssl-dev liblmdb-dev libutf8proc-dev libjs-markdown-it golang-github-kyokomi-emoji-dev
+PACKAGES_BUILD = gcc libc6-dev pkg-config libmicrohttpd-dev libwebsockets-dev libjansson-dev libsodium-dev libssl-dev liblmdb-dev libutf8proc-dev esbuild node-markdown-it node-punycode golang-github-kyokomi-emoji-dev
 PACKAGES_RUN   = curl
 PACKAGES_TEST  = libcriterion-dev ca-certificates procps chromium $(PACKAGES_RUN) $(PACKAGES_NODE)
 PACKAGES_CHECK = clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck universal-ctags gcovr valgrind
@@ -59,7 +59,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz mutants stress crash docker-test systemd-test \
+.PHONY: all help run test check bench clean format format-check lint layers spec coverage fuzz mutants stress crash docker-test systemd-test fresh-test \
         deps-build deps-run deps-test deps-check deps-bench deps-attack bench-instructions attack soak soak-proof program suites tools npm print-runtime-packages test-only
 
 all: deps-build ## build the program as build/sluice
@@ -80,8 +80,13 @@ $(B)/obj/%.o: %.c
 $(B)/obj/%.o: %.S
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(SLUICE_CFLAGS) -c $< -o $@
-$(B)/obj/server/embed.o: $(wildcard server/web/*) api-spec/openapi.yaml api-spec/asyncapi.yaml $(wildcard api-spec/client/*.js) $(OUT)/web/emoji.js
+$(B)/obj/server/embed.o: $(wildcard server/web/*) api-spec/openapi.yaml api-spec/asyncapi.yaml $(wildcard api-spec/client/*.js) $(OUT)/web/emoji.js $(OUT)/web/markdown-it.js
 $(B)/obj/server/embed.o: SLUICE_CFLAGS += -Wa,-I$(OUT)
+MARKDOWN_IT = /usr/share/nodejs/markdown-it/index.js
+$(OUT)/web/markdown-it.js: $(MARKDOWN_IT)
+	@mkdir -p $(@D)
+	@NODE_PATH=/usr/share/nodejs esbuild $< --bundle --format=esm --minify --legal-comments=inline --log-level=warning \
+	    --banner:js="/* markdown-it with linkify-it, mdurl, uc.micro and punycode; MIT licence */" --outfile=$@
 EMOJI_NAMES = /usr/share/gocode/src/github.com/kyokomi/emoji/v2/emoji_codemap.go
 $(OUT)/web/emoji.js: server/emoji.sed $(EMOJI_NAMES)
 	@mkdir -p $(@D)

@@ -1,6 +1,6 @@
 // Markdown as ssb-markdown renders it: markdown-it reads it, and what it read becomes elements of a short list. No text of a message ever
 // becomes markup, so there is nothing to clean.
-import '/web/markdown-it.js'
+import markdownit from '/web/markdown-it.js'
 import { ids } from '/web/sluice.js'
 import { addressFor, h, icon } from '/web/dom.js'
 import { picture } from '/web/people.js'
@@ -13,7 +13,7 @@ const NICKNAME = /^[A-Za-z0-9._\-+=/]*[A-Za-z0-9_\-+=/]/
 const HASHTAG = /(^|\s)#([\p{L}\p{M}\p{N}\p{Pc}\p{Extended_Pictographic}\u200d\ufe0f*+-]+)/gu
 const BLOB_QUERY = /^(&[^?]+)\?(unbox=[A-Za-z0-9%+/=_.-]+)$/
 
-const md = globalThis.markdownit({ breaks: true, linkify: true, typographer: true, html: false, maxNesting: 30 })
+const md = markdownit({ breaks: true, linkify: true, typographer: true, html: false, maxNesting: 30 })
 md.validateLink = () => true // what may be an address is decided where it becomes one
 md.normalizeLink = (url) => url
 const readable = md.normalizeLinkText
