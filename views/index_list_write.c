@@ -564,7 +564,7 @@ static void writer_close(struct list_writer *writer)
 
 int list_batch_write(struct list_batch *batch, struct kv_txn *txn, kv_table table)
 {
-    struct list_writer *writer;
+    struct list_writer *writer = NULL;
     struct list_join join;
     uint64_t newest = 0;
     int err = batch_settle(batch);
@@ -581,7 +581,7 @@ int list_batch_write(struct list_batch *batch, struct kv_txn *txn, kv_table tabl
 
 int list_settle(struct kv_txn *txn, kv_table table)
 {
-    struct list_writer *writer;
+    struct list_writer *writer = NULL;
     struct list_join join;
     int err = writer_open(txn, table, false, &writer);
     if (err != OK) return err;

@@ -28,6 +28,7 @@ const groups = {}
 // want: the status of the only answer, a list of statuses, or 'closed' (no answer, the connection ends).
 // second: what is wanted behind another request where that differs; false = the row says nothing there.
 // html: the HTTP library answers in words of its own, which it may also do wherever another request came before.
+// cut: libmicrohttpd 1.0.1 may end the connection while all that is still on its way, and then no answer arrives.
 // keeps: the connection must be usable afterwards; without it either is right, but never a second answer.
 const rows = (group, list) => { groups[group] = list.map(([name, raw, want, more]) => ({ group, name, raw, want, ...more })) }
 
@@ -117,7 +118,8 @@ rows('chunks', [
   ['a size with leading zeros', chunked('0000000002\r\n{}\r\n0\r\n\r\n'), 422, { keeps: true }],
   ['an end of many zeros', chunked('2\r\n{}\r\n0000\r\n\r\n'), 422, { keeps: true }],
   ['sizes in upper and lower case', chunked(`A\r\n{}${x(8, ' ')}\r\na\r\n${x(10, ' ')}\r\n0\r\n\r\n`), 422, { keeps: true }],
-  ['an extension', chunked('2;a=b\r\n{}\r\n0;c\r\n\r\n'), 422, { keeps: true }],
+  // libmicrohttpd 1.0.1 (Debian 13) takes none
+  ['an extension', chunked('2;a=b\r\n{}\r\n0;c\r\n\r\n'), [[400, 422]], { html: true }],
   ['a trailer', chunked('2\r\n{}\r\n0\r\nX-Y: z\r\n\r\n'), 422, { keeps: true }],
   ['a trailer Content-Length changes nothing', chunked(`2\r\n{}\r\n0\r\nContent-Length: ${HIDDEN.length}\r\n\r\n`), 422, { keeps: true }],
   ['a trailer Host changes nothing', chunked('2\r\n{}\r\n0\r\nHost: evil.example\r\n\r\n'), 422, { keeps: true }],
@@ -144,7 +146,7 @@ rows('chunks', [
   ['nothing behind the data', chunked('2\r\n{}0\r\n\r\n' + HIDDEN), 400, { html: true }],
   ['more data than the size', chunked('2\r\n{}xx\r\n0\r\n\r\n' + HIDDEN), 400, { html: true }],
   ['less data than the size', chunked('4\r\n{}\r\n0\r\n\r\n' + HIDDEN), [[400, 422]], { html: true }],
-  ['an endless size line', chunked('2;' + x(100000)), [[400, 413, 431, 500]], { html: true }],
+  ['an endless size line', chunked('2;' + x(100000)), [[400, 408, 413, 431, 500]], { html: true, cut: true }],
   ['endless zeros', chunked(x(100000, '0')), [[400, 413, 431, 500]], { html: true }],
   ['an endless trailer', chunked('2\r\n{}\r\n0\r\nX: ' + x(100000)), [[400, 413, 431]], { html: true }],
   ['a trailer without a colon', chunked('2\r\n{}\r\n0\r\nno colon\r\n\r\n'), [[400, 422]], { html: true }],
@@ -419,12 +421,14 @@ async function check(server, row, behind) {
     if (row.half) raw.socket.end()
     // behind another request libmicrohttpd 0.9.75 says nothing to some lines that it cannot read, and writes the head of some refusals twice
     const refused = behind && want.every((statuses) => statuses.some((status) => status >= 400)) && !row.keeps
-    await raw.until(() => raw.ended || (want.length > 0 && read().answers.length >= first + want.length), `${want.length} answers`)
+    // 100 need not be said where the body is there (libmicrohttpd 1.0 does not)
+    const least = row.expect ? 1 : want.length
+    await raw.until(() => raw.ended || (least > 0 && read().answers.length >= first + least), `${least} answers`)
     let list = read().answers.slice(first)
     if (row.expect && list[0]?.status !== 100) want.shift()
     else if (row.expect) await raw.until(() => read().answers.length >= first + 2, 'the answer behind 100')
     list = read().answers.slice(first)
-    if (refused && list.length === 0 && raw.ended && read().rest === '') return
+    if ((refused || row.cut) && list.length === 0 && raw.ended && read().rest === '') return
     // who ends his side within a body is cut off when that is noticed, and told 408 where it is not
     if (row.half && want.length === 0 && list[0]?.status === 408) want.push([408])
     assert.strictEqual(list.length, want.length, shown())

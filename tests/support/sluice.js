@@ -24,6 +24,13 @@ function environment(extra) {
   return env
 }
 
+// The program as somebody else: where our sanitizers' files are he may not even look, and some end the program for that. What they find is on its
+// standard error then, and in its exit code.
+function withoutFiles(env) {
+  for (const name of ['ASAN_OPTIONS', 'UBSAN_OPTIONS']) if (env[name]) env[name] = env[name].replace(/log_path=[^:]*:?/, '')
+  return env
+}
+
 // Runs a sub-command to its end: { status, stdout, stderr }.
 function run(args, options = {}) {
   const { env, ...rest } = options
@@ -52,7 +59,7 @@ class Server {
     server.portFile = path.join(server.dir, 'port')
     server.args = ['serve', ...args, '--port-file', server.portFile]
     if (!args.includes('--listen')) server.args.push('--listen', '127.0.0.1:0')
-    server.env = environment(options.env)
+    server.env = options.uid === undefined ? environment(options.env) : withoutFiles(environment(options.env))
     t.after(() => server.kill())
     await server.launch()
     return server
