@@ -301,6 +301,8 @@ docker-test: ## build docker/Dockerfile and use its program, with docker or buil
 	@docker/test
 systemd-test: ## docker/sluice.service against what the program does; wants root, systemd and strace installed
 	@docker/test-systemd
+fresh-test: ## both commands of the README on a new Debian 12 and 13; wants root and debootstrap, and half an hour
+	@docker/test-fresh
 clean: ## remove build/
 	@rm -rf $(OUT)
 
