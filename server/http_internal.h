@@ -145,6 +145,28 @@ void connection_drop(struct http *http, struct http_connection *owner);
 
 struct buf buf_renew(struct buf old, size_t max); /* empty, with the memory of `old` */
 
+/* ---- http_head.c ---- */
+
+/* Takes the method, the fields and the target over from the library and judges them: framing, length of the target, access, kind and announced
+ * length of the body. What is wrong is in the reply then, and exchange->refused; with exchange->close nothing may be read after it. A body that
+ * goes into a file has its req.upload from here on. */
+void head_judge(struct exchange *exchange, const char *method, const char *version);
+
+/* The problem that was made is the answer, and no handler is called. false, for whoever answers with it. */
+bool exchange_refuse(struct exchange *exchange);
+
+/* ---- http_body.c ---- */
+
+/* More of the body, or its end, is waited for: gate_sweep ends a request whose body is silent, or comes drop by drop. */
+void body_awaited(struct exchange *exchange, int64_t now_ms);
+
+/* A piece of the body is kept, or given to the upload, or thrown away where the request is refused; exchange->refused if it is now. MHD_NO = the
+ * connection is cut. */
+enum MHD_Result body_take(struct exchange *exchange, const char *data, size_t len);
+
+/* Makes the problem; false. */
+bool body_too_large(struct exchange *exchange);
+
 /* ---- http_handler.c ---- */
 
 /* Calls the handler until it is done; true = it waits, or was given away: the exchange is not touched any more. */
