@@ -77,12 +77,11 @@ static int feed_newest(const struct flume_read *read, const struct ref *author, 
                        struct feed_entry *ret_entry)
 {
     struct log_range range = { .min = 0, .max = seq, .reverse = true };
-    char text[REF_TEXT_MAX];
     struct filter filter = { 0 };
     struct query query;
     struct log_record record;
     struct message message;
-    int err = filter_set(&filter, "author", text, ref_print(author, text));
+    int err = filter_set_ref(&filter, "author", author);
     if (err == OK) err = query_open(read->flume, &filter, &range, &query);
     if (err != OK) return err;
     query_patience(&query, read);

@@ -98,7 +98,7 @@ static int params_hide_private(struct filter_params *params)
         if (term->negate) return OK;
         return err_set(ERR_PERM, "private=true: encrypted messages are shown to clients with a token only");
     }
-    return filter_set(&params->filter, "private", "false", 5);
+    return filter_set_text(&params->filter, "private", "false");
 }
 
 int filter_params_finish(struct filter_params *params, bool public_only, int64_t head)

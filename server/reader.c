@@ -77,12 +77,11 @@ static int seqs_of_thread(struct reader *reader)
 
 static int filter_of(const struct reader_source *source, struct filter *filter)
 {
-    char text[REF_TEXT_MAX];
-    int err = filter_set(filter, "type", "post", 4);
-    if (err == OK) err = filter_set(filter, "private", "false", 5);
+    int err = filter_set_text(filter, "type", "post");
+    if (err == OK) err = filter_set_text(filter, "private", "false");
     if (err != OK) return err;
     if (source->kind == READER_CHANNEL) return filter_set(filter, "channel", source->channel.data, source->channel.len);
-    return filter_set(filter, "author", text, ref_print(&source->id, text));
+    return filter_set_ref(filter, "author", &source->id);
 }
 
 static int seqs_of_log(struct reader *reader)

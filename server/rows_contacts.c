@@ -229,7 +229,7 @@ int rows_contacts_open(struct server *server, const struct contacts_params *para
         .cursor = SEQ_EMPTY,
     };
     struct filter filter = { 0 };
-    int err = filter_set(&filter, "type", "contact", 7);
+    int err = filter_set_text(&filter, "type", "contact");
     if (err == OK) err = follow_open(&self->rows, &params->follow, &filter, &self->follow);
     if (err == OK) err = contacts_fetch(self);
     if (err != OK) {

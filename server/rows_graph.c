@@ -178,7 +178,7 @@ static int graph_follow(struct rows_graph *self)
     struct filter filter = { 0 };
     if (!params.live) return OK;
     if (params.above != SEQ_EMPTY) params = (struct follow_params){ .live = true, .old = true, .above = SEQ_EMPTY };
-    int err = filter_set(&filter, "type", "contact", 7);
+    int err = filter_set_text(&filter, "type", "contact");
     if (err == OK) err = follow_open(&self->rows, &params, &filter, &self->follow);
     if (err == OK && self->follow.listed) graph_sort(&self->graph);
     return err == OK ? graph_hold(self) : err;

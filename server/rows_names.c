@@ -158,7 +158,7 @@ static const struct rows_ops names_ops = { .next = names_row, .next_page = names
 static int names_follow(struct rows_names *self, const struct follow_params *params)
 {
     struct filter filter = { 0 };
-    int err = filter_set(&filter, "type", "about", 5);
+    int err = filter_set_text(&filter, "type", "about");
     if (err == OK) err = follow_open(&self->rows, params, &filter, &self->follow);
     self->unlisted = self->follow.listed;
     return err;

@@ -78,7 +78,7 @@ static int subscribers_follow(struct rows_subscribers *self, const struct subscr
 {
     struct filter filter = { 0 };
     int err = filter_set(&filter, "channel", params->channel.data, params->channel.len);
-    if (err == OK) err = filter_set(&filter, "type", "channel", 7);
+    if (err == OK) err = filter_set_text(&filter, "type", "channel");
     if (err == OK) err = buf_append(&self->channel, params->channel.data, params->channel.len);
     return err == OK ? follow_open(&self->rows, &params->follow, &filter, &self->follow) : err;
 }

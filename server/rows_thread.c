@@ -63,10 +63,9 @@ static const struct rows_ops thread_ops = {
 
 static int thread_follow(struct rows_thread *self, const struct thread_params *params)
 {
-    char text[REF_TEXT_MAX];
     struct filter filter = { 0 };
-    int err = filter_set(&filter, "root", text, ref_print(&self->facts.root, text));
-    if (err == OK && params->hide_private) err = filter_set(&filter, "private", "false", 5);
+    int err = filter_set_ref(&filter, "root", &self->facts.root);
+    if (err == OK && params->hide_private) err = filter_set_text(&filter, "private", "false");
     return err == OK ? follow_open(&self->rows, &params->follow, &filter, &self->follow) : err;
 }
 

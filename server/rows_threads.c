@@ -123,7 +123,7 @@ static int threads_follow(struct rows_threads *self, const struct threads_query 
 {
     struct filter filter = { 0 };
     int err = OK;
-    if (query->hide_private) err = filter_set(&filter, "private", "false", 5);
+    if (query->hide_private) err = filter_set_text(&filter, "private", "false");
     return err == OK ? follow_open(&self->rows, params, &filter, &self->follow) : err;
 }
 

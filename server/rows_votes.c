@@ -158,10 +158,9 @@ static const struct rows_ops votes_ops = {
 
 static int votes_follow(struct rows_votes *self, const struct follow_params *params)
 {
-    char text[REF_TEXT_MAX];
     struct filter filter = { 0 };
-    int err = filter_set(&filter, "dest", text, ref_print(&self->target, text));
-    if (err == OK) err = filter_set(&filter, "type", "vote", 4);
+    int err = filter_set_ref(&filter, "dest", &self->target);
+    if (err == OK) err = filter_set_text(&filter, "type", "vote");
     return err == OK ? follow_open(&self->rows, params, &filter, &self->follow) : err;
 }
 

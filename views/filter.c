@@ -41,6 +41,17 @@ int filter_set(struct filter *filter, const char *name, const char *text, size_t
     return err == OK ? filter_push(filter, &term) : err;
 }
 
+int filter_set_text(struct filter *filter, const char *name, const char *text)
+{
+    return filter_set(filter, name, text, strlen(text));
+}
+
+int filter_set_ref(struct filter *filter, const char *name, const struct ref *ref)
+{
+    char text[REF_TEXT_MAX];
+    return filter_set(filter, name, text, ref_print(ref, text));
+}
+
 int filter_add(struct filter *filter, const char *name, enum filter_kind kind, const struct term *term)
 {
     struct filter_term added = { .kind = (uint8_t)kind, .term = *term };

@@ -42,6 +42,9 @@ struct filter {
 
 /* Adds `name`=`text`. ERR_NOTFOUND: no view has such a field; ERR_ARG: the field is set already or the value is bad (ERR_REF: an id is wanted). */
 int filter_set(struct filter *filter, const char *name, const char *text, size_t len);
+/* The same of a text that ends, and of an id. */
+int filter_set_text(struct filter *filter, const char *name, const char *text);
+int filter_set_ref(struct filter *filter, const char *name, const struct ref *ref);
 
 /* Adds a term that was made already, of the field `name`: for what fields set. One that is there is not added again. */
 int filter_add(struct filter *filter, const char *name, enum filter_kind kind, const struct term *term);

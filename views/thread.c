@@ -85,11 +85,10 @@ static int thread_add_root(struct maker *maker, const struct ref *root, bool hid
 
 static int thread_add_replies(struct maker *maker, const struct ref *root)
 {
-    char text[REF_TEXT_MAX];
     struct filter filter = { 0 };
     struct query query;
     int64_t seqs[256];
-    int n = filter_set(&filter, "root", text, ref_print(root, text));
+    int n = filter_set_ref(&filter, "root", root);
     if (n == OK) n = query_open(maker->read->flume, &filter, &LOG_RANGE_ALL, &query);
     if (n != OK) return n;
     while ((n = query_next(&query, maker->read->flume, seqs, sizeof seqs / sizeof *seqs)) > 0) {

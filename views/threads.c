@@ -47,12 +47,6 @@ struct threads {
 
 /* ---- one thread -------------------------------------------------------------------------------------------------- */
 
-static int filter_set_ref(struct filter *filter, const char *name, const struct ref *ref)
-{
-    char text[REF_TEXT_MAX];
-    return filter_set(filter, name, text, ref_print(ref, text));
-}
-
 /* Scans a record into threads->message. */
 static int threads_scan(struct threads *threads, const struct log_record *record)
 {
@@ -278,7 +272,7 @@ static int collect_filter(const struct threads_query *query, struct filter *filt
     int err = query->author.kind != REF_NONE ? filter_set_ref(filter, "author", &query->author) : OK;
     if (err == OK && query->channel.data != NULL)
         err = filter_set(filter, "channel", query->channel.data, query->channel.len);
-    if (err == OK && query->secret == THREADS_SECRET) err = filter_set(filter, "private", "true", 4);
+    if (err == OK && query->secret == THREADS_SECRET) err = filter_set_text(filter, "private", "true");
     return err;
 }
 

@@ -152,7 +152,7 @@ int channels_subscribers(const struct flume_read *read, struct slice asked, stru
     struct filter filter = { 0 };
     struct said_list said;
     int err = filter_set(&filter, "channel", asked.data, asked.len);
-    if (err == OK) err = filter_set(&filter, "type", "channel", 7);
+    if (err == OK) err = filter_set_text(&filter, "type", "channel");
     if (err == OK) err = said_read(read, &filter, SAID_AUTHORS_MAX, channel_subscribed, &name, &said);
     if (err != OK) return err;
     size_t kept = 0;

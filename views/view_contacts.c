@@ -95,10 +95,9 @@ static int contact_with(void *ctx, const struct message *message)
 /* What others made of the feed. */
 static int contacts_received(const struct flume_read *read, const struct ref *feed, struct said_list *ret_said)
 {
-    char text[REF_TEXT_MAX];
     struct filter filter = { 0 };
     struct ref wanted = *feed;
-    int err = filter_set(&filter, "contact", text, ref_print(feed, text));
+    int err = filter_set_ref(&filter, "contact", feed);
     return err == OK ? said_read(read, &filter, SAID_AUTHORS_MAX, contact_with, &wanted, ret_said) : err;
 }
 

@@ -71,9 +71,7 @@ static int root_emit(const struct message *message, term_fn *fn, void *ctx)
 
 static int links_filter_ref(struct filter *filter, const char *name, const struct ref *ref)
 {
-    char text[REF_TEXT_MAX];
-    if (ref->kind == REF_NONE) return OK;
-    return filter_set(filter, name, text, ref_print(ref, text));
+    return ref->kind == REF_NONE ? OK : filter_set_ref(filter, name, ref);
 }
 
 int links_filter(const struct links_query *query, struct filter *ret_filter)
@@ -82,7 +80,7 @@ int links_filter(const struct links_query *query, struct filter *ret_filter)
     int err = links_filter_ref(&filter, "author", &query->source);
     if (err == OK) err = links_filter_ref(&filter, "dest", &query->dest);
     if (err == OK && query->rel.data != NULL) err = filter_set(&filter, "rel", query->rel.data, query->rel.len);
-    if (err == OK && query->hide_private) err = filter_set(&filter, "private", "false", 5);
+    if (err == OK && query->hide_private) err = filter_set_text(&filter, "private", "false");
     if (err == OK) *ret_filter = filter;
     return err;
 }

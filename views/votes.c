@@ -29,11 +29,10 @@ bool vote_is_on(const struct message *message, const struct ref *target)
 
 int votes_read(const struct flume_read *read, const struct ref *target, struct said_list *ret_votes)
 {
-    char text[REF_TEXT_MAX];
     struct filter filter = { 0 };
     struct ref wanted = *target;
-    int err = filter_set(&filter, "dest", text, ref_print(target, text));
-    if (err == OK) err = filter_set(&filter, "type", "vote", 4);
+    int err = filter_set_ref(&filter, "dest", target);
+    if (err == OK) err = filter_set_text(&filter, "type", "vote");
     return err == OK ? said_read(read, &filter, SAID_AUTHORS_MAX, vote_on, &wanted, ret_votes) : err;
 }
 
