@@ -1,8 +1,6 @@
 #include <stdlib.h>
 
 #include "server/rows_social.h"
-#include "server/rows_views.h"
-#include "server/text.h"
 #include "views/index_keys.h"
 
 const char *const contacts_list_names[CONTACTS_LISTS] = {
@@ -11,47 +9,11 @@ const char *const contacts_list_names[CONTACTS_LISTS] = {
 };
 
 struct rows_contacts {
-    struct rows rows;
+    struct rows_people people;
     struct contacts_params params;
-    struct log *log;
     struct contact *contacts; /* those of the list, one more than were asked for */
-    size_t count, cap, next;
-    struct follow follow;
-    struct message message, scratch;
+    size_t cap;
 };
-
-int rows_put_source(struct log *log, int64_t seq, struct message *scratch, struct buf *out)
-{
-    struct log_record record;
-    int err = log_get(log, seq, &record);
-    if (err == OK) err = message_scan(scratch, record.value.data, record.value.len);
-    if (err != OK) return err;
-    (void)buf_puts(out, "\"key\":");
-    text_put_json(out, scratch->key);
-    (void)buf_printf(out, ",\"seq\":%lld", (long long)seq);
-    rows_put_received(out, scratch);
-    return out->err;
-}
-
-int rows_put_person(struct log *log, const struct ref *id, int64_t seq, bool removed, struct message *scratch,
-                    struct buf *out)
-{
-    (void)buf_puts(out, "{\"id\":");
-    text_put_ref(out, id);
-    (void)buf_putc(out, ',');
-    int err = rows_put_source(log, seq, scratch, out);
-    (void)buf_puts(out, removed ? ",\"removed\":true}" : "}");
-    return err == OK ? out->err : err;
-}
-
-int rows_put_after(const struct ref *id, struct buf *out)
-{
-    char text[REF_TEXT_MAX];
-    size_t len = ref_print(id, text);
-    (void)buf_puts(out, "gt=");
-    text_put_query(out, (struct slice){ text, len });
-    return out->err;
-}
 
 static bool list_receives(enum contacts_list list)
 {
@@ -80,9 +42,10 @@ static int contacts_add(struct rows_contacts *self, const struct flume_read *rea
 {
     int wanted = contacts_wanted(self, read, contact);
     if (wanted <= 0) return wanted;
-    if (self->count == SAID_AUTHORS_MAX) return err_set(ERR_LIMIT, "more than %zu contacts", SAID_AUTHORS_MAX);
-    int err = index_grow(&self->contacts, &self->cap, self->count, sizeof *self->contacts);
-    if (err == OK) self->contacts[self->count++] = *contact;
+    size_t *count = &self->people.count;
+    if (*count == SAID_AUTHORS_MAX) return err_set(ERR_LIMIT, "more than %zu contacts", SAID_AUTHORS_MAX);
+    int err = index_grow(&self->contacts, &self->cap, *count, sizeof *self->contacts);
+    if (err == OK) self->contacts[(*count)++] = *contact;
     return err;
 }
 
@@ -95,7 +58,7 @@ static int contacts_fill(struct rows_contacts *self, const struct flume_read *re
     struct contact contact;
     int got = contacts_open(read, &params->feed, received ? CONTACTS_RECEIVED : CONTACTS_MADE, after, &iter);
     if (got != OK) return got;
-    while ((params->limit < 0 || (int64_t)self->count <= params->limit) &&
+    while ((params->limit < 0 || (int64_t)self->people.count <= params->limit) &&
            (got = contacts_next(&iter, &contact)) == 1) {
         got = contacts_add(self, read, &contact);
         if (got != OK) break;
@@ -107,9 +70,9 @@ static int contacts_fill(struct rows_contacts *self, const struct flume_read *re
 static int contacts_fetch(struct rows_contacts *self)
 {
     struct flume_read read;
-    int err = api_read_begin(self->rows.server, &read);
+    int err = api_read_begin(self->people.rows.server, &read);
     if (err != OK) return err;
-    self->log = read.log;
+    self->people.log = read.log;
     err = contacts_fill(self, &read);
     flume_read_end(&read);
     return err;
@@ -120,9 +83,9 @@ static int contacts_fetch(struct rows_contacts *self)
 /* Whom the message scanned last puts into the list, or takes out of it: false = nobody. */
 static bool contacts_other(const struct rows_contacts *self, struct ref *ret_other)
 {
-    const struct ref *feed = &self->params.feed, *author = &self->message.author_ref;
+    const struct ref *feed = &self->params.feed, *author = &self->people.message.author_ref;
     struct ref dest;
-    if (author->kind == REF_NONE || !contact_of(&self->message, &dest)) return false;
+    if (author->kind == REF_NONE || !contact_of(&self->people.message, &dest)) return false;
     bool made = ref_equal(author, feed), received = ref_equal(&dest, feed);
     bool either = self->params.list == LIST_FRIENDS;
     if (made && (either || !list_receives(self->params.list))) {
@@ -140,7 +103,7 @@ static int contacts_now(struct rows_contacts *self, const struct ref *other, int
     struct contact contact;
     const struct ref *feed = &self->params.feed;
     bool receives = list_receives(self->params.list);
-    int got = flume_read_begin(self->rows.server->flume, &read);
+    int got = flume_read_begin(self->people.rows.server->flume, &read);
     if (got != OK) return got;
     got = contacts_get(&read, receives ? other : feed, receives ? feed : other, &contact);
     contact.id = *other;
@@ -150,92 +113,46 @@ static int contacts_now(struct rows_contacts *self, const struct ref *other, int
     return got;
 }
 
-static int contacts_new(struct rows_contacts *self, struct buf *out)
+static int contacts_changed(struct rows_people *people, struct ref *ret_id, int64_t *seq, bool *ret_removed)
 {
-    struct log_record record;
-    struct ref other;
-    int got;
-    follow_begin(&self->follow, &self->rows);
-    while ((got = follow_next(&self->follow, &self->rows, &self->message, &record)) == 1) {
-        if (!contacts_other(self, &other)) continue;
-        int64_t seq = record.seq;
-        got = contacts_now(self, &other, &seq);
-        if (got < 0) return got;
-        int err = rows_put_person(self->log, &other, seq, got == 0, &self->scratch, out);
-        return err == OK ? 1 : err;
-    }
-    return got;
+    struct rows_contacts *self = (struct rows_contacts *)people;
+    if (!contacts_other(self, ret_id)) return 0;
+    int got = contacts_now(self, ret_id, seq);
+    *ret_removed = got == 0;
+    return got < 0 ? got : 1;
 }
 
 /* ---- rows --------------------------------------------------------------------------------------------------------- */
 
-static int contacts_print(struct rows_contacts *self, const struct contact *contact, struct buf *out)
+static void contacts_at(const struct rows_people *people, size_t i, struct ref *ret_id, int64_t *ret_seq)
 {
-    return rows_put_person(self->log, &contact->id, contact->seq, false, &self->message, out);
+    const struct rows_contacts *self = (const struct rows_contacts *)people;
+    *ret_id = self->contacts[i].id;
+    *ret_seq = self->contacts[i].seq;
 }
 
-static int contacts_row(struct rows *rows, struct buf *out)
+static void contacts_free(struct rows_people *people)
 {
-    struct rows_contacts *self = (struct rows_contacts *)rows;
-    if (rows->live && (self->follow.listed || self->next == self->count)) return contacts_new(self, out);
-    size_t start = out->len;
-    int err = ERR_DELETED;
-    while (err == ERR_DELETED && self->next < self->count) {
-        out->len = start;
-        err = contacts_print(self, &self->contacts[self->next++], out);
-    }
-    rows->ended = !rows->live && self->next == self->count;
-    if (err == ERR_DELETED) out->len = start;
-    if (err == ERR_DELETED && rows->live) return contacts_new(self, out);
-    return err == OK ? 1 : err == ERR_DELETED ? 0 : err;
+    free(((struct rows_contacts *)people)->contacts);
 }
 
-static int contacts_next_page(struct rows *rows, struct buf *out)
-{
-    const struct rows_contacts *self = (const struct rows_contacts *)rows;
-    return rows_put_after(&self->contacts[self->next - 1].id, out);
-}
-
-static void contacts_free(struct rows *rows)
-{
-    struct rows_contacts *self = (struct rows_contacts *)rows;
-    follow_close(&self->follow);
-    message_free(&self->message);
-    message_free(&self->scratch);
-    free(self->contacts);
-    free(self);
-}
-
-static const struct rows_ops contacts_ops = {
-    .next = contacts_row,
-    .next_page = contacts_next_page,
-    .free = contacts_free,
-};
+static const struct people_ops contacts_ops = { .at = contacts_at, .changed = contacts_changed, .free = contacts_free };
 
 int rows_contacts_open(struct server *server, const struct contacts_params *params, struct rows **ret_rows)
 {
     struct rows_contacts *self = calloc(1, sizeof *self);
     if (self == NULL) return err_set(ERR_NOMEM, "no memory to list contacts");
-    message_init(&self->message);
-    message_init(&self->scratch);
+    struct rows_people *people = &self->people;
+    rows_people_init(people, server, &contacts_ops, "contacts", CONTACTS_VIEWS, params->limit);
     self->params = *params;
-    self->rows = (struct rows){
-        .ops = &contacts_ops,
-        .server = server,
-        .member = "contacts",
-        .limit = params->limit,
-        .views = CONTACTS_VIEWS,
-        .since = flume_since(server->flume, CONTACTS_VIEWS),
-        .cursor = SEQ_EMPTY,
-    };
     struct filter filter = { 0 };
     int err = filter_set_text(&filter, "type", "contact");
-    if (err == OK) err = follow_open(&self->rows, &params->follow, &filter, &self->follow);
+    if (err == OK) err = follow_open(&people->rows, &params->follow, &filter, &people->follow);
     if (err == OK) err = contacts_fetch(self);
     if (err != OK) {
-        contacts_free(&self->rows);
+        rows_free(&people->rows);
         return err;
     }
-    *ret_rows = &self->rows;
+    *ret_rows = &people->rows;
     return OK;
 }

@@ -47,6 +47,32 @@ struct subscribers_params {
 };
 int rows_subscribers_open(struct server *server, const struct subscribers_params *params, struct rows **ret_rows);
 
+/* ---- what they are made of ------------------------------------------------------------------------------------ */
+
+/* A list of people that is read as a whole (rows_people.c), as the first member of what its kind keeps besides: one row for each of `count`, without those whose
+ * record was deleted, then, followed, one for each message that changes somebody's row. */
+struct rows_people {
+    struct rows rows;
+    const struct people_ops *ops;
+    struct log *log;
+    size_t count, next;
+    struct follow follow;
+    struct message message; /* the one that follow_next gave */
+    struct message scratch;
+};
+
+struct people_ops {
+    /* The i-th of them, and the record that says so. */
+    void (*at)(const struct rows_people *people, size_t i, struct ref *ret_id, int64_t *ret_seq);
+    /* Whose row people->message changes: 1, 0 = nobody's, <0 error. *seq is that of the message, until the record that decides is another one. */
+    int (*changed)(struct rows_people *people, struct ref *ret_id, int64_t *seq, bool *ret_removed);
+    void (*free)(struct rows_people *people); /* what its kind keeps besides, not itself; NULL = nothing */
+};
+
+/* Of a zeroed one, which rows_free frees from here on. Then follow_open on people->follow, log and count are the caller's to fill. */
+void rows_people_init(struct rows_people *people, struct server *server, const struct people_ops *ops,
+                      const char *member, uint32_t views, int64_t limit);
+
 /* "key":…,"seq":…,"timestamp":… of a record that a row is made from; `scratch` is overwritten. ERR_DELETED. */
 int rows_put_source(struct log *log, int64_t seq, struct message *scratch, struct buf *out);
 
