@@ -5,17 +5,13 @@
 
 #include "store/err.h"
 #include "views/index_list.h"
-#include "views/near.h"
-#include "views/view_contacts.h"
-#include "views/view_links.h"
-#include "views/view_messages.h"
+#include "views/thread_look.h"
 #include "views/view_record.h"
 
 #define WALK_BATCH 64
-#define STEPS_PER_LOOK 256 /* the clock is looked at once in so many messages */
-#define REPLIES_LOOKED 8   /* the newest of a thread, before its list is walked beside that of the type */
-#define LOOKS_AHEAD 8      /* how often it is looked how many messages a walk will take */
-#define PASSED_MAX 65536   /* roots that are remembered as done with */
+#define STEPS_PER_LOOK 256                  /* the clock is looked at once in so many messages */
+#define LOOKS_AHEAD 8                       /* how often it is looked how many messages a walk will take */
+#define PASSED_MAX 65536                    /* roots that are remembered as done with */
 #define COLLECT_MAX (THREADS_ROOTS_MAX / 2) /* messages that roots are collected from: each leads to two at most */
 
 /* A root that was collected, and its newest activity. */
@@ -25,10 +21,8 @@ struct found {
 };
 
 struct threads {
-    struct threads_query query;
-    char *texts;            /* what type and channel of the query point into */
-    struct message message; /* of a root, or of what leads to one */
-    struct message reply;
+    struct thread_look look;
+    char *texts; /* what type and channel of the query point into */
     enum { WALKING, COLLECTING, COLLECTED } state;
     struct query walk;       /* the messages that are walked, or collected from */
     struct index_keys roots; /* walking: that are done with, given or refused; collecting: that were met */
@@ -45,181 +39,6 @@ struct threads {
     size_t found_count, found_cap, found_next;
 };
 
-/* ---- one thread -------------------------------------------------------------------------------------------------- */
-
-/* Scans a record into threads->message. */
-static int threads_scan(struct threads *threads, const struct log_record *record)
-{
-    return message_scan(&threads->message, record->value.data, record->value.len);
-}
-
-/* The root that the message scanned last belongs to; false if it is none that can be named. */
-static bool threads_root(const struct threads *threads, struct ref *ret_root)
-{
-    const struct message *message = &threads->message;
-    *ret_root = message->root.kind == REF_MESSAGE ? message->root : message->id;
-    return ret_root->kind == REF_MESSAGE;
-}
-
-static int newest_reply_walked(const struct threads *threads, const struct flume_read *read, const struct ref *root,
-                               int64_t *ret_seq)
-{
-    struct filter filter = { 0 };
-    struct query query;
-    struct log_range range = LOG_RANGE_ALL;
-    range.reverse = true;
-    int err = filter_set_ref(&filter, "root", root);
-    if (err == OK) err = filter_set(&filter, "type", threads->query.type.data, threads->query.type.len);
-    if (err == OK) err = query_open(read->flume, &filter, &range, &query);
-    return err == OK ? query_next(&query, read->flume, ret_seq, 1) : err;
-}
-
-/* The newest reply that is activity: 1 and its seq, 0, <0 error. Most replies are. */
-static int newest_reply(struct threads *threads, const struct flume_read *read, const struct ref *root,
-                        int64_t *ret_seq)
-{
-    struct list_iter replies;
-    struct list_entry entry;
-    struct log_record record;
-    int looked = 0, got = links_root_iter(read, root, &replies);
-    if (got != OK) return got;
-    while (looked < REPLIES_LOOKED && (got = list_next(&replies, &entry)) == 1) {
-        looked++;
-        got = log_get(read->log, (int64_t)entry.at, &record);
-        if (got == OK) got = message_scan(&threads->reply, record.value.data, record.value.len);
-        if (got == ERR_DELETED) continue;
-        if (got != OK) break;
-        if (!slice_equal(threads->reply.type, threads->query.type)) continue;
-        *ret_seq = record.seq;
-        got = 1;
-        break;
-    }
-    list_iter_close(&replies);
-    bool none = looked == REPLIES_LOOKED && got != 1 && (got == OK || got == ERR_DELETED);
-    return none ? newest_reply_walked(threads, read, root, ret_seq) : got;
-}
-
-/* A root as it was looked up, left in threads->message if it is there. */
-struct root {
-    struct ref id;
-    struct log_record record; /* value.data NULL = it is not in the log, or not to be seen */
-    bool starts;              /* it is activity itself */
-};
-
-/* The root whose record was scanned last. */
-static void root_take(const struct threads *threads, const struct log_record *record, struct root *ret_root)
-{
-    const struct message *message = &threads->message;
-    struct root root = { .id = message->id, .record = *record };
-    /* A reply that others took as their root was activity in the thread it came out of. */
-    root.starts = message->root.kind != REF_MESSAGE && slice_equal(message->type, threads->query.type);
-    if (threads->query.hide_private && message_is_secret(message)) root.record.value = (struct slice){ NULL, 0 };
-    *ret_root = root;
-}
-
-static int root_look(struct threads *threads, const struct flume_read *read, const struct ref *id,
-                     struct root *ret_root)
-{
-    struct log_record record;
-    int err = messages_find(read, id, &record);
-    if (err == ERR_NOTFOUND) {
-        *ret_root = (struct root){ .id = *id, .record = { .value = { NULL, 0 } } };
-        return OK;
-    }
-    if (err == OK) err = threads_scan(threads, &record);
-    if (err == OK) root_take(threads, &record, ret_root);
-    return err;
-}
-
-/* The newest activity: 1 and its seq, 0 = there is none, <0 error. */
-static int thread_newest(struct threads *threads, const struct flume_read *read, const struct root *root,
-                         int64_t *ret_newest)
-{
-    int64_t newest = SEQ_EMPTY;
-    int got = newest_reply(threads, read, &root->id, &newest);
-    if (got < 0) return got;
-    if (root->starts && root->record.seq > newest) newest = root->record.seq;
-    *ret_newest = newest;
-    return newest != SEQ_EMPTY;
-}
-
-static int participates(const struct threads *threads, const struct flume_read *read, const struct ref *root)
-{
-    struct filter filter = { 0 };
-    struct query query;
-    int64_t seq;
-    const struct ref *who = &threads->query.participating;
-    if (who->kind == REF_NONE) return 1;
-    int err = filter_set_ref(&filter, "root", root);
-    if (err == OK) err = filter_set_ref(&filter, "author", who);
-    if (err == OK) err = filter_set(&filter, "type", threads->query.type.data, threads->query.type.len);
-    if (err == OK) err = query_open(read->flume, &filter, &LOG_RANGE_ALL, &query);
-    return err == OK ? query_next(&query, read->flume, &seq, 1) : err;
-}
-
-static bool is_near(const struct threads *threads)
-{
-    const struct near *near = threads->query.near;
-    return near == NULL || near_has(near, &threads->message.author_ref);
-}
-
-static int followed(const struct threads *threads, const struct flume_read *read)
-{
-    const struct ref *who = &threads->query.followed, *author = &threads->message.author_ref;
-    struct contact contact;
-    if (who->kind == REF_NONE || ref_equal(who, author)) return 1;
-    int found = contacts_get(read, who, author, &contact);
-    return found == 1 ? contact.state == CONTACT_FOLLOWS : found;
-}
-
-/* Do the filters on the root, which was looked at last, let its thread pass? 1, 0, <0 error. */
-static int root_passes(const struct threads *threads, const struct flume_read *read, const struct root *root)
-{
-    const struct threads_query *query = &threads->query;
-    const struct message *message = &threads->message;
-    bool asked = query->author.kind != REF_NONE || query->channel.data != NULL || query->followed.kind != REF_NONE ||
-                 query->secret != THREADS_ANY || query->near != NULL;
-    if (root->record.value.data == NULL) return !asked;
-    if (query->secret != THREADS_ANY && message_is_secret(message) != (query->secret == THREADS_SECRET)) return 0;
-    if (query->author.kind != REF_NONE && !ref_equal(&query->author, &message->author_ref)) return 0;
-    if (!is_near(threads)) return 0;
-    if (query->channel.data != NULL) {
-        struct filter filter = { 0 };
-        int err = filter_set(&filter, "channel", query->channel.data, query->channel.len);
-        if (err != OK) return err;
-        if (!filter_match(&filter, message)) return 0;
-    }
-    return followed(threads, read);
-}
-
-/* Does who is asked for take part? 1, 0, <0 error. */
-static int thread_passes(const struct threads *threads, const struct flume_read *read, const struct root *root)
-{
-    const struct ref *who = &threads->query.participating;
-    if (who->kind == REF_NONE) return 1;
-    if (root->record.value.data != NULL && ref_equal(who, &threads->message.author_ref)) return 1;
-    return participates(threads, read, &root->id);
-}
-
-/* Its newest activity, if the filters let the root pass: 1, 0, <0 error. */
-static int thread_look(struct threads *threads, const struct flume_read *read, const struct root *root,
-                       int64_t *ret_newest)
-{
-    int got = root_passes(threads, read, root);
-    return got == 1 ? thread_newest(threads, read, root, ret_newest) : got;
-}
-
-static int thread_row(const struct flume_read *read, const struct root *root, int64_t newest,
-                      struct thread_row *ret_row)
-{
-    struct thread_row row = { .root = root->id, .record = root->record };
-    int err = log_get(read->log, newest, &row.newest);
-    if (err == OK) err = links_count_root(read, &root->id, &row.replies);
-    if (err != OK) return err == ERR_DELETED ? 0 : err;
-    *ret_row = row;
-    return 1;
-}
-
 /* ---- collecting -------------------------------------------------------------------------------------------------- */
 
 static struct slice root_key(const struct ref *root)
@@ -231,7 +50,7 @@ static struct slice root_key(const struct ref *root)
 static int collect_root(struct threads *threads, const struct flume_read *read, const struct ref *id,
                         const struct log_record *own)
 {
-    struct root root;
+    struct thread_root root;
     uint32_t number;
     size_t known = threads->roots.count;
     int err = index_keys_add(&threads->roots, root_key(id), &number);
@@ -239,11 +58,11 @@ static int collect_root(struct threads *threads, const struct flume_read *read, 
     if (known == THREADS_ROOTS_MAX)
         return err_set(ERR_LIMIT, "more than %zu threads: ask for fewer", THREADS_ROOTS_MAX);
     struct found found = { .root = *id };
-    int got = own == NULL ? root_look(threads, read, id, &root) : OK;
-    if (own != NULL) root_take(threads, own, &root);
-    if (got == OK) got = thread_look(threads, read, &root, &found.newest);
-    if (got == 1) got = found.newest < threads->query.below;
-    if (got == 1) got = thread_passes(threads, read, &root);
+    int got = own == NULL ? look_find(&threads->look, read, id, &root) : OK;
+    if (own != NULL) look_scanned(&threads->look, own, &root);
+    if (got == OK) got = look_newest(&threads->look, read, &root, &found.newest);
+    if (got == 1) got = found.newest < threads->look.query.below;
+    if (got == 1) got = look_participates(&threads->look, read, &root);
     if (got != 1) return got;
     err = index_grow(&threads->found, &threads->found_cap, threads->found_count, sizeof *threads->found);
     if (err == OK) threads->found[threads->found_count++] = found;
@@ -255,11 +74,11 @@ static int collect_record(struct threads *threads, const struct flume_read *read
 {
     struct log_record record;
     int err = log_get(read->log, seq, &record);
-    if (err == OK) err = threads_scan(threads, &record);
+    if (err == OK) err = look_scan(&threads->look, &record);
     if (err != OK) return err == ERR_DELETED ? OK : err;
-    const struct ref own = threads->message.id, root = threads->message.root;
-    bool active = threads->query.participating.kind != REF_NONE && root.kind == REF_MESSAGE &&
-                  slice_equal(threads->message.type, threads->query.type);
+    const struct ref own = threads->look.message.id, root = threads->look.message.root;
+    bool active = threads->look.query.participating.kind != REF_NONE && root.kind == REF_MESSAGE &&
+                  slice_equal(threads->look.message.type, threads->look.query.type);
     int got = own.kind == REF_MESSAGE ? collect_root(threads, read, &own, &record) : 0;
     return got >= 0 && active ? collect_root(threads, read, &root, NULL) : got;
 }
@@ -302,7 +121,7 @@ static int found_compare(const void *a, const void *b)
 static int collect_begin(struct threads *threads, const struct flume_read *read)
 {
     struct filter filter = { 0 };
-    int err = collect_filter(&threads->query, &filter);
+    int err = collect_filter(&threads->look.query, &filter);
     if (err == OK) err = query_open(read->flume, &filter, &LOG_RANGE_ALL, &threads->walk);
     if (err != OK) return err;
     index_keys_reset(&threads->roots);
@@ -334,12 +153,12 @@ static int collected_next(struct threads *threads, const struct flume_read *read
 {
     int got = 0;
     while (got == 0 && threads->found_next < threads->found_count) {
-        struct root root;
+        struct thread_root root;
         int64_t newest;
-        got = root_look(threads, read, &threads->found[threads->found_next++].root, &root);
-        if (got == OK) got = thread_look(threads, read, &root, &newest);
-        if (got == 1) got = thread_passes(threads, read, &root);
-        if (got == 1) got = thread_row(read, &root, newest, ret_row);
+        got = look_find(&threads->look, read, &threads->found[threads->found_next++].root, &root);
+        if (got == OK) got = look_newest(&threads->look, read, &root, &newest);
+        if (got == 1) got = look_participates(&threads->look, read, &root);
+        if (got == 1) got = look_row(read, &root, newest, ret_row);
     }
     return got;
 }
@@ -348,7 +167,7 @@ static int collected_next(struct threads *threads, const struct flume_read *read
 
 static int walk_begin(struct threads *threads, const struct flume_read *read)
 {
-    const struct threads_query *query = &threads->query;
+    const struct threads_query *query = &threads->look.query;
     struct filter filter = { 0 };
     struct log_range range = LOG_RANGE_ALL;
     range.reverse = true;
@@ -390,21 +209,21 @@ static int walk_late(const struct flume_read *read, int64_t seq)
 static int walk_take(struct threads *threads, const struct flume_read *read, int64_t seq, struct thread_row *ret_row)
 {
     struct log_record record;
-    struct root root;
+    struct thread_root root;
     struct ref id;
     uint32_t number;
     int64_t newest = seq;
     int got = log_get(read->log, seq, &record);
-    if (got == OK) got = threads_scan(threads, &record);
+    if (got == OK) got = look_scan(&threads->look, &record);
     if (got != OK) return got == ERR_DELETED ? 0 : got;
-    if (!threads_root(threads, &id) || index_keys_find(&threads->roots, root_key(&id), &number)) return 0;
-    got = root_look(threads, read, &id, &root);
-    if (got == OK) got = thread_look(threads, read, &root, &newest);
+    if (!look_root_id(&threads->look, &id) || index_keys_find(&threads->roots, root_key(&id), &number)) return 0;
+    got = look_find(&threads->look, read, &id, &root);
+    if (got == OK) got = look_newest(&threads->look, read, &root, &newest);
     /* A copy of a root stands above it: the root is still to come. */
     if (got < 0 || newest < seq) return got < 0 ? got : 0;
     if (got == 1) got = newest == seq;
-    if (got == 1) got = thread_passes(threads, read, &root);
-    if (got == 1) got = thread_row(read, &root, newest, ret_row);
+    if (got == 1) got = look_participates(&threads->look, read, &root);
+    if (got == 1) got = look_row(read, &root, newest, ret_row);
     if (got < 0 || threads->roots.count >= PASSED_MAX) return got;
     int err = index_keys_add(&threads->roots, root_key(&id), &number);
     return err == OK ? got : err;
@@ -427,9 +246,9 @@ static int walk_next(struct threads *threads, const struct flume_read *read, uin
     int64_t seq;
     int got;
     for (size_t steps = 1; (got = walk_seq(threads, read, &seq)) == 1; steps++) {
-        if (seq >= threads->query.below) continue;
+        if (seq >= threads->look.query.below) continue;
         if (walk_is_long(threads, wanted)) {
-            threads->query.below = seq + 1;
+            threads->look.query.below = seq + 1;
             return collect_begin(threads, read);
         }
         int late = steps % STEPS_PER_LOOK == 0 ? walk_late(read, seq) : OK;
@@ -450,9 +269,8 @@ static int walk_next(struct threads *threads, const struct flume_read *read, uin
 /* Keeps the texts of the query, which belong to the request. */
 static int threads_keep(struct threads *threads, const struct threads_query *query)
 {
-    struct slice *slices[] = { &threads->query.type, &threads->query.channel };
+    struct slice *slices[] = { &threads->look.query.type, &threads->look.query.channel };
     size_t len = 0;
-    threads->query = *query;
     threads->texts = malloc(query->type.len + query->channel.len + 1);
     if (threads->texts == NULL) return err_set(ERR_NOMEM, "no memory to list threads");
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++) {
@@ -468,9 +286,8 @@ int threads_open(const struct flume_read *read, const struct threads_query *quer
 {
     struct threads *threads = calloc(1, sizeof *threads);
     if (threads == NULL) return err_set(ERR_NOMEM, "no memory to list threads");
-    message_init(&threads->message);
+    look_init(&threads->look, query);
     index_keys_init(&threads->roots, 0);
-    message_init(&threads->reply);
     int err = threads_keep(threads, query);
     if (err == OK) err = walk_begin(threads, read);
     if (err != OK) {
@@ -484,8 +301,7 @@ int threads_open(const struct flume_read *read, const struct threads_query *quer
 void threads_close(struct threads *threads)
 {
     if (threads == NULL) return;
-    message_free(&threads->message);
-    message_free(&threads->reply);
+    look_free(&threads->look);
     index_keys_free(&threads->roots);
     free(threads->found);
     free(threads->texts);
@@ -500,45 +316,19 @@ int threads_next(struct threads *threads, const struct flume_read *read, uint64_
     return got;
 }
 
-/* The newest message of any type that names the root: 1 and its seq, 0, <0 error. */
-static int newest_naming(const struct flume_read *read, const struct ref *root, int64_t *ret_seq)
-{
-    struct list_iter replies;
-    struct list_entry entry;
-    struct log_record record;
-    int found = links_root_iter(read, root, &replies);
-    if (found != OK) return found;
-    while ((found = list_next(&replies, &entry)) == 1)
-        if (log_get(read->log, (int64_t)entry.at, &record) != ERR_DELETED) break;
-    list_iter_close(&replies);
-    if (found == 1) *ret_seq = (int64_t)entry.at;
-    return found;
-}
-
-/* Is this the newest of the records that a row is made of: the root, its activity, and what else is counted? 1, 0, <0 error. */
-static int record_is_last(const struct flume_read *read, const struct log_record *record, const struct root *root,
-                          int64_t newest)
-{
-    int64_t naming = SEQ_EMPTY;
-    int found = newest_naming(read, &root->id, &naming);
-    if (found < 0) return found;
-    if (root->record.value.data != NULL && root->record.seq > newest) newest = root->record.seq;
-    return record->seq == (naming > newest ? naming : newest);
-}
-
 int threads_of_record(struct threads *threads, const struct flume_read *read, const struct log_record *record,
                       struct thread_row *ret_row)
 {
-    struct root root;
+    struct thread_root root;
     struct ref id;
     int64_t newest;
-    int got = threads_scan(threads, record);
-    if (got != OK || !threads_root(threads, &id)) return got;
-    got = root_look(threads, read, &id, &root);
-    if (got == OK) got = thread_look(threads, read, &root, &newest);
-    if (got == 1) got = record_is_last(read, record, &root, newest);
-    if (got == 1) got = thread_passes(threads, read, &root);
-    return got == 1 ? thread_row(read, &root, newest, ret_row) : got;
+    int got = look_scan(&threads->look, record);
+    if (got != OK || !look_root_id(&threads->look, &id)) return got;
+    got = look_find(&threads->look, read, &id, &root);
+    if (got == OK) got = look_newest(&threads->look, read, &root, &newest);
+    if (got == 1) got = look_is_last(read, record, &root, newest);
+    if (got == 1) got = look_participates(&threads->look, read, &root);
+    return got == 1 ? look_row(read, &root, newest, ret_row) : got;
 }
 
 uint32_t threads_views(const struct threads_query *query)
