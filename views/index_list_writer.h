@@ -1,4 +1,4 @@
-/* A table of lists that is being written to. For index_list*.c alone. */
+/* A table of lists that is being written to: the sorted entries of one term after the other become chunks. For index_list*.c alone. */
 #ifndef VIEWS_INDEX_LIST_WRITER_H
 #define VIEWS_INDEX_LIST_WRITER_H
 
@@ -18,6 +18,17 @@ struct list_writer {
     bool dirty;
     struct chunk chunk;
 };
+
+/* With a cursor of its own. Which runs there are (join_read), and the one that is written, is the caller's to fill. */
+int writer_open(struct kv_txn *txn, kv_table table, bool payload, struct list_writer **ret_writer);
+void writer_close(struct list_writer *writer);
+
+/* Before the first term of a run: does the whole table sort before it? Then nothing has to be looked for any more. */
+int writer_begin(struct list_writer *writer, const struct term *term);
+
+/* Of n sorted entries those of the writer's run; *next becomes the first `at` behind it if that is smaller. */
+const struct list_entry *writer_part(const struct list_writer *writer, const struct list_entry *entries, size_t n,
+                                     size_t *ret_count, uint64_t *next);
 
 /* Takes the chunks of writer->term in writer->run, from the one that begins with (at, ordinal) on, out of the table. The caller frees
  * *ret_entries. */
