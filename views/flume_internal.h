@@ -241,6 +241,39 @@ bool index_step(struct flume *flume);        /* true = there was something to do
 void index_finish(struct flume *flume);      /* the newest records, and what is not committed yet */
 void index_rebuild_asked(struct flume *flume);
 
+/* ---- appending ------------------------------------------------------------------------------------------------ */
+
+/* flume_queue.c: jobs from flume_append to their answer. */
+
+struct flume_append *queue_take(struct flume *flume); /* all that wait, in the order they came */
+/* Ends them: they are their callers' again from here on. */
+void jobs_done(struct flume *flume, struct flume_append *jobs);
+/* The verdict `err`, and what this thread knows about it; nothing of the job was stored. */
+void job_set_failed(struct flume_append *job, int err);
+void job_set_detail(struct flume_append *job, int err); /* the same, but for what it has of seqs */
+void job_succeed(struct flume_append *job);
+void job_fail(struct flume *flume, struct flume_append *job, int err); /* ends a single one */
+
+/* Why nothing can be appended now, or OK. */
+int append_failure_now(struct flume *flume);
+/* The log cannot be written any more because of `err`: the code that the jobs that find it out, and all later ones, are told. */
+int append_broken(struct flume *flume, int err);
+
+/* A round: all jobs that wait, one append, one sync. The indexer's. */
+struct flume_round {
+    struct flume *flume;
+    struct slice *values; /* of the good jobs, whose seqs and `pending` call the i-th of them -1 - i until it has one */
+    size_t count, cap;
+    struct flume_read read;
+    bool reading;
+    struct flume_append *good, **good_tail;
+    bool strong; /* some of them wait for the sync */
+};
+
+/* flume_check.c: puts all of the job's values into the round, or none. With messages round->read has been begun, and the views of the chain rule
+ * know, together with `pending`, all that was appended. */
+int job_check(struct flume_round *round, struct flume_append *job);
+
 /* flume_append.c */
 void append_round(struct flume *flume, bool closing);
 void append_sync_due(struct flume *flume, bool now);
