@@ -1,6 +1,7 @@
 #include "server/gate.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ struct gate_entry {
     struct gate_address *address; /* NULL for a Unix socket */
     uint64_t ticket;              /* 0 = not inside */
     struct gate_times *times;     /* see gate_watch; NULL = nobody waits here */
-    int64_t looked_ms; /* the time by which it is waited for, when it was seen last whether the client has ended */
+    int64_t awaited_ms;           /* by the last sweep: what sweep_one answered */
+    int64_t told_ms;              /* the same when it was told that the client has ended */
     bool loopback;
 };
 
@@ -32,6 +34,7 @@ struct gate {
     const struct config *config;
     struct metrics *metrics;
     struct gate_entry *entries; /* by descriptor */
+    struct pollfd *looks;       /* of a sweep: room for all entries */
     size_t entry_count;
     int64_t inside;
     uint64_t last_ticket;
@@ -71,6 +74,7 @@ void gate_free(struct gate *gate)
     (void)pthread_mutex_destroy(&gate->lock);
     free(gate->heads);
     free(gate->entries);
+    free(gate->looks);
     free(gate);
 }
 
@@ -140,6 +144,9 @@ static int entries_reach(struct gate *gate, size_t fd)
     if (fd < gate->entry_count) return OK;
     size_t count = gate->entry_count < 64 ? 64 : gate->entry_count * 2;
     if (count <= fd) count = fd + 1;
+    struct pollfd *looks = realloc(gate->looks, count * sizeof *looks);
+    if (looks == NULL) return err_set(ERR_NOMEM, "out of memory");
+    gate->looks = looks;
     struct gate_entry *entries = realloc(gate->entries, count * sizeof *entries);
     if (entries == NULL) return err_set(ERR_NOMEM, "out of memory");
     memset(entries + gate->entry_count, 0, (count - gate->entry_count) * sizeof *entries);
@@ -269,6 +276,24 @@ static bool taken_if_before(_Atomic int64_t *time, int64_t since, int64_t before
     return since < before_ms && atomic_compare_exchange_strong(time, &since, 0);
 }
 
+/* What is waited for, since when or until when; 0 = nothing, or it is over. */
+static int64_t sweep_one(const struct gate_entry *entry, int fd, int64_t now_ms, int64_t patience_ms)
+{
+    struct gate_times *times = entry->times;
+    int64_t waiting = atomic_load(&times->waiting_ms), until = atomic_load(&times->body_until_ms);
+    bool late = (waiting != 0 && taken_if_before(&times->waiting_ms, waiting, now_ms - patience_ms)) ||
+                (until < 0 && -until < now_ms - TOLD_MS);
+    if (late) {
+        (void)shutdown(fd, SHUT_RDWR);
+        return 0;
+    }
+    if (until > 0 && until < now_ms) {
+        (void)gate_tell(times, fd, now_ms, "timeout", "the body has not arrived in time");
+        return 0;
+    }
+    return waiting > 0 ? waiting : until > 0 ? until : 0;
+}
+
 /* A client that has ended, and all that it sent was read. */
 static bool client_ended(int fd)
 {
@@ -277,36 +302,33 @@ static bool client_ended(int fd)
 }
 
 /* The end that came together with the last bytes is not seen by who stops reading when there are fewer than he asked for, and waits for an event
- * (libmicrohttpd 0.9.75): it is reported once more, and changes nothing. Once for each time that more is waited for: an end that comes later is an
- * event of its own. */
-static void sweep_end(struct gate_entry *entry, int fd, int64_t since_ms)
+ * (libmicrohttpd 0.9.75): it is reported once more, and changes nothing. Nobody tells when a part of a head comes, so each sweep looks at all who
+ * wait, in one go: one by one that took a millisecond for a thousand of them. */
+static void sweep_ends(struct gate *gate, size_t count)
 {
-    if (since_ms == entry->looked_ms) return;
-    entry->looked_ms = since_ms;
-    if (client_ended(fd)) (void)shutdown(fd, SHUT_RD);
-}
-
-static void sweep_one(struct gate_entry *entry, int fd, int64_t now_ms, int64_t patience_ms)
-{
-    struct gate_times *times = entry->times;
-    int64_t waiting = atomic_load(&times->waiting_ms), until = atomic_load(&times->body_until_ms);
-    bool late = (waiting != 0 && taken_if_before(&times->waiting_ms, waiting, now_ms - patience_ms)) ||
-                (until < 0 && -until < now_ms - TOLD_MS);
-    if (late)
-        (void)shutdown(fd, SHUT_RDWR);
-    else if (until > 0 && until < now_ms)
-        (void)gate_tell(times, fd, now_ms, "timeout", "the body has not arrived in time");
-    else if (waiting > 0 || until > 0)
-        sweep_end(entry, fd, waiting > 0 ? waiting : until);
+    if (count == 0 || poll(gate->looks, count, 0) <= 0) return;
+    for (size_t i = 0; i < count; i++) {
+        int fd = gate->looks[i].fd;
+        struct gate_entry *entry = &gate->entries[fd];
+        if (gate->looks[i].revents == 0 || entry->told_ms == entry->awaited_ms || !client_ended(fd)) continue;
+        entry->told_ms = entry->awaited_ms;
+        (void)shutdown(fd, SHUT_RD);
+    }
 }
 
 /* What is inside is open for certain: whoever closes it leaves first, and for that needs the lock. */
 void gate_sweep(struct gate *gate, int64_t now_ms, int64_t patience_ms)
 {
     if (gate == NULL) return;
+    size_t count = 0;
     (void)pthread_mutex_lock(&gate->lock);
-    for (size_t fd = 0; fd < gate->entry_count; fd++)
-        if (gate->entries[fd].times != NULL) sweep_one(&gate->entries[fd], (int)fd, now_ms, patience_ms);
+    for (size_t fd = 0; fd < gate->entry_count; fd++) {
+        struct gate_entry *entry = &gate->entries[fd];
+        if (entry->times == NULL) continue;
+        entry->awaited_ms = sweep_one(entry, (int)fd, now_ms, patience_ms);
+        if (entry->awaited_ms != 0) gate->looks[count++] = (struct pollfd){ .fd = (int)fd, .events = POLLRDHUP };
+    }
+    sweep_ends(gate, count);
     (void)pthread_mutex_unlock(&gate->lock);
 }
 

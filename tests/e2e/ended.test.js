@@ -20,3 +20,24 @@ for (const [what, last] of Object.entries({ 'a request': GET, 'several requests'
     await server.get('/healthz')
   })
 }
+
+// The sweep had looked at the connection before, and did not look again: it was kept for --idle-timeout and --header-timeout.
+test('an end that comes together with a part of another request is noticed, whenever it comes', async (t) => {
+  const server = await Server.start(t, ['--data', folder(t), '--http-threads', '1', '--idle-timeout', '3600'])
+  const asked = async () => {
+    const raw = await Raw.connect({ port: server.port })
+    t.after(() => raw.close())
+    await raw.send(GET)
+    await raw.until(() => raw.received().includes('200 OK'), 'the answer')
+    return raw
+  }
+  const ends = async (raw, last) => {
+    process.kill(server.child.pid, 'SIGSTOP')
+    await new Promise((resolve) => raw.socket.end(last, resolve))
+    process.kill(server.child.pid, 'SIGCONT')
+    await raw.until(() => raw.ended, 'the end')
+  }
+  const waits = await asked()
+  await ends(await asked(), GET) // a sweep ends this one, and has seen the other one wait
+  await ends(waits, 'GET /healthz HTTP/1.1\r\nHo')
+})

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -142,6 +143,49 @@ Test(gate, sweeps_out_only_what_waits_too_long)
         (void)close(early[i]);
         (void)close(busy[i]);
     }
+}
+
+/* Who reads by edges: how many bytes there were, and whether another event came. */
+static size_t read_all(int fd, int epoll, bool *ret_event)
+{
+    struct epoll_event event;
+    char bytes[64];
+    ssize_t got = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    *ret_event = epoll_wait(epoll, &event, 1, 0) == 1;
+    return got > 0 ? (size_t)got : 0;
+}
+
+Test(gate, an_end_that_came_with_the_last_bytes_is_told_again_in_whichever_sweep)
+{
+    struct metrics metrics = { 0 };
+    struct gate *gate = NULL;
+    const struct config limits = { .connections_max = 5, .connections_per_address = 5 };
+    struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+    struct gate_times times = { 100, 0 };
+    int pair[2], epoll = epoll_create1(0);
+    bool told = false;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    cr_assert_eq(gate_open(&limits, &metrics, &gate), OK);
+    cr_assert_eq(enter4(gate, pair[0], "10.0.0.1"), OK);
+    gate_watch(gate, pair[0], &times);
+    cr_assert_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, pair[0], &event), 0);
+    gate_sweep(gate, 200, 1000);
+    cr_assert(send(pair[1], "GET", 3, 0) == 3 && shutdown(pair[1], SHUT_WR) == 0);
+    cr_assert_eq(epoll_wait(epoll, &event, 1, 0), 1);
+    gate_sweep(gate, 300, 1000);
+    cr_expect_eq(epoll_wait(epoll, &event, 1, 0), 0, "what was sent is read first");
+    cr_expect_eq(read_all(pair[0], epoll, &told), 3);
+    cr_expect(!told);
+    gate_sweep(gate, 400, 1000);
+    cr_expect_eq(read_all(pair[0], epoll, &told), 0);
+    cr_expect(told, "the end");
+    gate_sweep(gate, 500, 1000);
+    cr_expect_eq(epoll_wait(epoll, &event, 1, 0), 0, "once is enough");
+    gate_leave(gate, pair[0]);
+    gate_free(gate);
+    (void)close(epoll);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
 }
 
 /* What was told: the status, 0 = nothing. `end`: and then nothing more comes. */
