@@ -167,6 +167,29 @@ test('whole-max: so many bytes are said of a feed in one answer, and not one mor
   isProblem((await told(third, third, rest + 1)).res, 413, /too-large/)
 })
 
+test('whole-max: so many bytes of contacts are in one answer, and not one more; a list by itself has pages', async (t) => {
+  const idOf = (byte) => '@' + Buffer.alloc(32, byte).toString('base64') + '.ed25519'
+  // whom a feed follows, by messages with keys of such lengths
+  const follows = (author, ...lengths) => lengths.map((length, i) => JSON.stringify({
+    key: 'x'.repeat(length), value: { author: idOf(author), content: { type: 'contact', contact: idOf(100 + i), following: true } }
+  }))
+  const served = async (...lines) => Server.start(t, ['--data', importLines(t, lines.flat(), '--accept', 'any'), '--accept', 'any'])
+  const ask = (server, author, list = '') => server.request('/contacts/' + encodeURIComponent(idOf(author)) + list)
+  // the last list is begun when all that can be said of the others is there
+  const said = (res) => res.text.indexOf('"friends":[') + '"friends":['.length
+  const small = await served(follows(1, 1, 1, 1))
+  const first = await ask(small, 1), most = await limit(small, 'whole-max'), third = Math.floor(most / 3)
+  const digits = (res) => res.json.follows.map(({ seq }) => String(seq)).join('').length
+  // so long that two such keys and a last one make the most, if the three seqs have so many digits
+  const rest = (seqs) => most - (said(first) - digits(first) - 3) - seqs - 2 * third
+  const server = await served(follows(2, third, third, rest(1 + 7 + 8)), follows(3, third, third, rest(8 + 8 + 8) + 1))
+  const res = await ask(server, 2)
+  assert.strictEqual(res.status, 200, res.text.slice(0, 300))
+  assert.strictEqual(said(res), most)
+  isProblem(await ask(server, 3), 413, /too-large/)
+  assert.strictEqual((await ask(server, 3, '/follows')).status, 200)
+})
+
 test('expected-heads: If-Match may name so many ids, and not one more', async (t) => {
   const server = await started(t)
   const most = await limit(server, 'expected-heads')
