@@ -149,8 +149,9 @@ Test(keys, a_file_is_for_its_owner_alone)
 {
     static const mode_t others[] = { 0440, 0404, 0640, 0620, 0602, 0601, 0610, 0777 };
     struct keys *keys = NULL;
+    write_mode(WHOLE, 0600);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        write_mode(WHOLE, others[i]);
+        cr_assert_eq(chmod(path, others[i]), 0);
         cr_expect_eq(keys_open(path, &keys), ERR_PERM, "%o", (unsigned)others[i]);
         cr_expect_not_null(strstr(err_detail(ERR_PERM), "chmod 400"));
     }
