@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/step_apart.h"
+
 #define NICER 5
 
 /* In ns; the least and the most that Linux takes. 0 = its own default. */
@@ -68,8 +70,10 @@ void step_aside(void)
     struct rusage used;
     int64_t now_ns = clock_ns();
     if (now_ns - began_ns < TURN_SHORT || getrusage(RUSAGE_THREAD, &used) != 0) return;
+    bool has_slept = used.ru_nvcsw != slept;
+    (void)step_apart(now_ns, has_slept);
     /* Who has slept in between has not had his turn: he would give away what he was just woken for. */
-    if (used.ru_nvcsw == slept) (void)sched_yield();
+    if (!has_slept) (void)sched_yield();
     slept = used.ru_nvcsw;
     began_ns = now_ns;
 }
