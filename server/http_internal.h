@@ -22,10 +22,16 @@ struct exchange_list {
     struct exchange *first;
 };
 
-/* http_ready.c: responses kept for the next answer of that length, and the longest body that they are kept for. */
+/* http_ready.c: responses kept for the next answers of that length, and the longest body that they are kept for. */
 #define READY_SLOTS 1024
+#define READY_SLOT_MAX 32   /* in one of them: as many are answered at once, and sent after that */
+#define READY_SPARE_MAX 256 /* besides the first one of each */
 #define READY_BODY_MAX ((size_t)2 << 10)
 struct ready;
+struct ready_slot {
+    struct ready *first; /* the one used last */
+    size_t count;
+};
 
 /* What belongs to a connection. libmicrohttpd tells of a request as soon as its first line is there, but of its end only if
  * a handler was called: a request that the library refuses itself is found again here. */
@@ -58,9 +64,10 @@ struct http {
     size_t exchanges;            /* under way */
     struct exchange *spare;      /* over; by `next` */
     size_t spare_count;
-    struct ready *ready[READY_SLOTS]; /* by length */
-    size_t waiting;                   /* suspended, and not resumed yet: handlers that answered API_WAIT, and jobs */
-    int64_t streams;                  /* live streams open */
+    struct ready_slot ready[READY_SLOTS]; /* by length */
+    size_t ready_spare;                   /* besides the first one of each slot */
+    size_t waiting;  /* suspended, and not resumed yet: handlers that answered API_WAIT, and jobs */
+    int64_t streams; /* live streams open */
 
     /* without the lock: */
     _Atomic int64_t held;    /* bytes of bodies and answers in memory: exchange_hold */

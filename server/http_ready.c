@@ -1,6 +1,6 @@
 /* Responses of the library that were used before. To make one costs forty allocations, most of them for header fields that are
  * the same every time: for short answers that is more than finding out what they say. The library cannot change the length of a
- * response, so one of each length is kept. */
+ * response, so some of each length are kept: as many as are answered before the first of them is sent. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #define READY_VALUE_MAX 40
 
 struct ready {
+    struct ready *next;
     struct MHD_Response *response;
     size_t len, field_count;
     struct ready_field {
@@ -49,16 +50,19 @@ static bool fields_same(const struct ready *ready, const struct api_reply *reply
     return same;
 }
 
-/* Takes out the one of that length, if its fields have the same names. */
+/* Takes out one of that length whose fields have the same names. */
 static struct ready *ready_take(struct http *http, const struct api_reply *reply)
 {
-    struct ready **slot = &http->ready[reply->body.len % READY_SLOTS];
+    struct ready_slot *slot = &http->ready[reply->body.len % READY_SLOTS];
     (void)pthread_mutex_lock(&http->lock);
-    struct ready *ready = *slot;
-    if (ready != NULL && ready->len == reply->body.len && fields_same(ready, reply))
-        *slot = NULL;
-    else
-        ready = NULL;
+    struct ready **link = &slot->first;
+    while (*link != NULL && ((*link)->len != reply->body.len || !fields_same(*link, reply)))
+        link = &(*link)->next;
+    struct ready *ready = *link;
+    if (ready != NULL) {
+        *link = ready->next;
+        if (--slot->count > 0) http->ready_spare--;
+    }
     (void)pthread_mutex_unlock(&http->lock);
     return ready;
 }
@@ -102,22 +106,38 @@ struct MHD_Response *ready_response(struct exchange *exchange, bool *ret_complet
     return ready->response;
 }
 
+/* Of a slot that is not empty. Under lock. */
+static struct ready *oldest_take(struct http *http, struct ready_slot *slot)
+{
+    struct ready **link = &slot->first;
+    while ((*link)->next != NULL)
+        link = &(*link)->next;
+    struct ready *oldest = *link;
+    *link = NULL;
+    if (--slot->count > 0) http->ready_spare--;
+    return oldest;
+}
+
 void ready_over(struct exchange *exchange)
 {
     struct http *http = exchange->http;
     struct ready *ready = exchange->ready;
     if (ready == NULL) return;
     exchange->ready = NULL;
-    struct ready **slot = &http->ready[ready->len % READY_SLOTS];
+    struct ready_slot *slot = &http->ready[ready->len % READY_SLOTS];
+    struct ready *oldest = NULL;
     (void)pthread_mutex_lock(&http->lock);
-    struct ready *before = *slot;
-    *slot = ready;
+    ready->next = slot->first;
+    slot->first = ready;
+    if (slot->count++ > 0) http->ready_spare++;
+    if (slot->count > READY_SLOT_MAX || http->ready_spare > READY_SPARE_MAX) oldest = oldest_take(http, slot);
     (void)pthread_mutex_unlock(&http->lock);
-    ready_free(before);
+    ready_free(oldest);
 }
 
 void ready_free_all(struct http *http)
 {
     for (size_t i = 0; i < READY_SLOTS; i++)
-        ready_free(http->ready[i]);
+        while (http->ready[i].count > 0)
+            ready_free(oldest_take(http, &http->ready[i]));
 }

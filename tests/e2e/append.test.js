@@ -248,6 +248,21 @@ test('many writers at once share the disk, and each reads what it wrote', async 
   }
 })
 
+test('of many that are answered in the same moment each gets its own answer', async (t) => {
+  const { server } = await owned(t, '--accept', 'any')
+  const agent = new http.Agent({ keepAlive: true })
+  t.after(() => agent.destroy())
+  for (let round = 0; round < 4; round++) {
+    await Promise.all(Array.from({ length: 80 }, async (_, i) => {
+      const value = { round, i, text: 'x'.repeat(i) }
+      const res = await server.request('/log', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(value), agent })
+      assert.strictEqual(res.status, 201, res.text)
+      assert.strictEqual(res.headers.location, '/log/' + res.json.seq)
+      assert.deepStrictEqual((await server.get(res.headers.location)).value, value)
+    }))
+  }
+})
+
 test('relaxed appends are answered with 202 and appear by themselves', async (t) => {
   const { server } = await owned(t)
   const res = await server.post('/log', values[0], { Prefer: 'durability=relaxed' })
