@@ -1,7 +1,5 @@
 #include "server/step_apart.h"
 
-#include <unistd.h>
-
 #define LATELY_US 1000
 #define MOVES_US 2000 /* from one to the next: a move costs as much as some turns */
 
@@ -35,12 +33,14 @@ bool apart_free(const struct apart *apart, int64_t now_us, cpu_set_t *cpus)
 bool step_apart(int64_t now_ns, bool slept)
 {
     static struct apart apart;
-    static _Thread_local unsigned times;
+    static _Thread_local unsigned times, who;
+    static _Atomic unsigned count;
     cpu_set_t allowed, others;
     int64_t now_us = now_ns / 1000;
     int cpu = sched_getcpu();
     if (slept) times = 0;
-    if (slept || cpu < 0 || !apart_note(&apart, (unsigned)cpu, (unsigned)gettid(), now_us, &times)) return false;
+    if (who == 0) who = atomic_fetch_add(&count, 1) + 1;
+    if (slept || cpu < 0 || !apart_note(&apart, (unsigned)cpu, who, now_us, &times)) return false;
     if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return false;
     others = allowed;
     if (!apart_free(&apart, now_us, &others) || sched_setaffinity(0, sizeof others, &others) != 0) return false;
