@@ -39,12 +39,12 @@ static bool links_seek(struct rows_links *self)
 static int links_load(struct rows_links *self)
 {
     struct log_record record;
-    int got = seq_source_peek(&self->source, self->rows.server->flume, &self->seq);
-    if (got <= 0) {
-        self->seq = SEQ_EMPTY;
-        return got;
-    }
+    int64_t seq;
+    /* Where there is none yet the last record stays: a page that ends here goes on behind it. */
+    int got = seq_source_peek(&self->source, self->rows.server->flume, &seq);
+    if (got <= 0) return got;
     seq_source_take(&self->source);
+    self->seq = seq;
     self->at = 0;
     self->given = 0;
     int err = seq_source_record(&self->source, self->seq, &record);
