@@ -11,8 +11,9 @@ const char *const contacts_list_names[CONTACTS_LISTS] = {
 struct rows_contacts {
     struct rows_people people;
     struct contacts_params params;
-    struct contact *contacts; /* those of the list, one more than were asked for */
+    struct contact *contacts; /* those of the list from params.after on, one more than were asked for */
     size_t cap;
+    bool more; /* the list goes on behind them */
 };
 
 static bool list_receives(enum contacts_list list)
@@ -64,6 +65,7 @@ static int contacts_fill(struct rows_contacts *self, const struct flume_read *re
         if (got != OK) break;
     }
     contacts_close(&iter);
+    self->more = params->limit >= 0 && (int64_t)self->people.count > params->limit;
     return got < 0 ? got : OK;
 }
 
@@ -72,10 +74,22 @@ static int contacts_fetch(struct rows_contacts *self)
     struct flume_read read;
     int err = api_read_begin(self->people.rows.server, &read);
     if (err != OK) return err;
-    self->people.log = read.log;
-    err = contacts_fill(self, &read);
+    struct log **log = &self->people.log;
+    if (*log == NULL) *log = read.log;
+    if (*log != read.log) err = err_set(ERR_CHANGED, "the log was replaced by its owner: read again from the start");
+    if (err == OK) err = contacts_fill(self, &read);
     flume_read_end(&read);
     return err;
+}
+
+static int contacts_more(struct rows_people *people)
+{
+    struct rows_contacts *self = (struct rows_contacts *)people;
+    if (!self->more) return 0;
+    self->params.after = self->contacts[people->count - 1].id;
+    people->count = people->next = 0;
+    int err = contacts_fetch(self);
+    return err == OK ? people->count > 0 : err;
 }
 
 /* ---- new ones ----------------------------------------------------------------------------------------------------- */
@@ -136,7 +150,9 @@ static void contacts_free(struct rows_people *people)
     free(((struct rows_contacts *)people)->contacts);
 }
 
-static const struct people_ops contacts_ops = { .at = contacts_at, .changed = contacts_changed, .free = contacts_free };
+static const struct people_ops contacts_ops = {
+    .at = contacts_at, .changed = contacts_changed, .more = contacts_more, .free = contacts_free
+};
 
 int rows_contacts_open(struct server *server, const struct contacts_params *params, struct rows **ret_rows)
 {

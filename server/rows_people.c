@@ -49,6 +49,7 @@ static int people_print(struct rows_people *people, size_t i, struct buf *out)
 static int people_new(struct rows_people *people, struct buf *out)
 {
     struct log_record record;
+    size_t start = out->len;
     int got;
     follow_begin(&people->follow, &people->rows);
     while ((got = follow_next(&people->follow, &people->rows, &people->message, &record)) == 1) {
@@ -58,25 +59,33 @@ static int people_new(struct rows_people *people, struct buf *out)
         got = people->ops->changed(people, &id, &seq, &removed);
         if (got == 0) continue;
         int err = got == 1 ? rows_put_person(people->log, &id, seq, removed, &people->scratch, out) : got;
-        return err == OK ? 1 : err;
+        if (err != ERR_DELETED) return err == OK ? 1 : err;
+        out->len = start;
     }
     return got;
 }
 
-/* Those whose record was deleted since are left out. */
+/* Is there one more? 1, 0, <0 error. */
+static int people_ahead(struct rows_people *people)
+{
+    if (people->next < people->count) return 1;
+    return people->ops->more != NULL ? people->ops->more(people) : 0;
+}
+
+/* Those whose record was deleted since are left out: a page may need more people than were fetched for it. */
 static int people_row(struct rows *rows, struct buf *out)
 {
     struct rows_people *people = (struct rows_people *)rows;
     size_t start = out->len;
-    int err = ERR_DELETED;
-    if (rows->live && (people->follow.listed || people->next == people->count)) return people_new(people, out);
-    while (err == ERR_DELETED && people->next < people->count) {
+    int err = ERR_DELETED, ahead = 0;
+    while (err == ERR_DELETED && !people->follow.listed && (ahead = people_ahead(people)) == 1) {
         out->len = start;
         err = people_print(people, people->next++, out);
     }
-    rows->ended = !rows->live && people->next == people->count;
+    if (ahead < 0) return ahead;
     if (err == ERR_DELETED) out->len = start;
     if (err == ERR_DELETED && rows->live) return people_new(people, out);
+    rows->ended = !rows->live && err == ERR_DELETED;
     return err == OK ? 1 : err == ERR_DELETED ? 0 : err;
 }
 

@@ -66,6 +66,8 @@ struct people_ops {
     void (*at)(const struct rows_people *people, size_t i, struct ref *ret_id, int64_t *ret_seq);
     /* Whose row people->message changes: 1, 0 = nobody's, <0 error. *seq is that of the message, until the record that decides is another one. */
     int (*changed)(struct rows_people *people, struct ref *ret_id, int64_t *seq, bool *ret_removed);
+    /* Fills in those behind the ones that are here: 1, 0 = there are none, <0 error. NULL = all of them are here. */
+    int (*more)(struct rows_people *people);
     void (*free)(struct rows_people *people); /* what its kind keeps besides, not itself; NULL = nothing */
 };
 
