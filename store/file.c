@@ -92,6 +92,12 @@ int file_truncate(int fd, const char *path, int64_t size)
     return rc == 0 ? OK : err_errno(path, "truncate");
 }
 
+int file_take_mode(int fd, const char *path, int from)
+{
+    struct stat st;
+    return fstat(from, &st) == 0 && fchmod(fd, st.st_mode & 0777) == 0 ? OK : err_errno(path, "setting the mode");
+}
+
 int file_sync(int fd, const char *path)
 {
     return fdatasync(fd) == 0 ? OK : err_errno(path, "fsync");

@@ -31,6 +31,8 @@ int file_read(int fd, const char *path, void *data, size_t len, int64_t at, size
 int file_write(int fd, const char *path, const void *data, size_t len, int64_t at);
 
 int file_truncate(int fd, const char *path, int64_t size);
+/* Gives the file the permissions of another one: who may not read that may not read this either. */
+int file_take_mode(int fd, const char *path, int from);
 int file_sync(int fd, const char *path);
 int file_sync_folder(const char *path); /* the folder that holds `path`, so that its entry survives */
 int file_rename(const char *from, const char *to);

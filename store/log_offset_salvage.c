@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/err.h"
@@ -138,7 +137,6 @@ static int salvage_lock(const char *path, int *ret_fd)
 static int salvage_run(struct salvage *salvage, const struct log_offset_options *options)
 {
     struct file_info info;
-    struct stat st;
     salvage->width = -1;
     int err =
         log_offset_verify(options, NULL, NULL, &salvage->told.codec, &salvage->told.records, &salvage->told.deleted);
@@ -146,9 +144,8 @@ static int salvage_run(struct salvage *salvage, const struct log_offset_options 
     err = file_open(salvage->from, O_RDONLY, &salvage->from_fd);
     if (err == OK && salvage->to != NULL) err = file_open(salvage->to, O_WRONLY | O_CREAT | O_TRUNC, &salvage->to_fd);
     if (err != OK) return err;
-    /* who may not read the log may not read what is saved of it either */
-    if (salvage->to_fd >= 0 && (fstat(salvage->from_fd, &st) != 0 || fchmod(salvage->to_fd, st.st_mode & 0777) != 0))
-        return err_errno(salvage->to, "setting the mode");
+    if (salvage->to_fd >= 0) err = file_take_mode(salvage->to_fd, salvage->to, salvage->from_fd);
+    if (err != OK) return err;
     struct log_offset_options again = *options;
     again.codec = salvage->told.codec;
     salvage->width = frame_width(again.codec);

@@ -163,7 +163,8 @@ static int cut_save(int fd, const char *path, int64_t end, int64_t size, const c
     int out_fd = -1;
     int err = file_open(temp, O_WRONLY | O_CREAT | O_TRUNC, &out_fd);
     if (err != OK) return err;
-    err = copy_range(fd, path, end, size, out_fd, temp);
+    err = file_take_mode(out_fd, temp, fd);
+    if (err == OK) err = copy_range(fd, path, end, size, out_fd, temp);
     if (err == OK) err = file_sync(out_fd, temp);
     file_close(out_fd);
     if (err == OK) err = file_rename(temp, name);

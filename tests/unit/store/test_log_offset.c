@@ -93,6 +93,22 @@ Test(log_offset, repairs_a_torn_tail_as_flumelog_offset_does)
     cr_expect_eq(scratch_size(cut), 1865 - 1696);
 }
 
+Test(log_offset, whoever_may_not_read_the_log_may_not_read_what_was_cut_off_it)
+{
+    static const mode_t modes[] = { 0600, 0640 };
+    char cut[SCRATCH_PATH];
+    struct stat st;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        offset_use("offset-v3-32-torn.log");
+        scratch_path(offset_folder, "log.offset.cut-1696", cut);
+        (void)remove(cut);
+        cr_assert_eq(chmod(offset_path, modes[i]), 0);
+        log_close(offset_open(false, LOG_CODEC_AUTO));
+        cr_assert_eq(stat(cut, &st), 0);
+        cr_expect_eq(st.st_mode & 0777, modes[i], "%o", st.st_mode & 0777);
+    }
+}
+
 Test(log_offset, the_older_format_is_read_only)
 {
     offset_use("offset-v2-legacy.log");
