@@ -53,9 +53,10 @@ static void cors_put(const struct exchange *exchange, struct MHD_Response *respo
         header_put(response, "Access-Control-Max-Age", "600");
         return;
     }
-    header_put(response, "Access-Control-Expose-Headers",
-               "Accept-Ranges, Content-Range, ETag, Link, Location, Retry-After, Sluice-Since, Sluice-Log-Since, "
-               "Sluice-Log-Durable");
+    header_put(
+        response, "Access-Control-Expose-Headers",
+        "Accept-Ranges, Content-Disposition, Content-Range, ETag, Link, Location, Preference-Applied, Retry-After, "
+        "Sluice-Log-Durable, Sluice-Log-Head, Sluice-Log-Since, Sluice-Since");
 }
 
 /* Those of the handler. */

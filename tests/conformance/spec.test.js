@@ -239,6 +239,23 @@ test('an answer that the client has already is 304', async (t) => {
   }
 })
 
+// Those that every page of another origin may read are in the Fetch standard.
+test('pages of allowed origins can read every header field of openapi.yaml', async (t) => {
+  const named = new Set()
+  const collect = (node) => {
+    if (node === null || typeof node !== 'object') return
+    if (node.headers && node.description) Object.keys(node.headers).forEach((name) => named.add(name.toLowerCase()))
+    Object.values(node).forEach(collect)
+  }
+  collect(openapi)
+  assert.ok(named.size >= 8, [...named].join())
+  const server = await Server.start(t, ['--data', folder(t), '--allow-origin', 'https://app.example'])
+  const { headers } = await server.request('/status', { headers: { Origin: 'https://app.example' } })
+  const exposed = headers['access-control-expose-headers'].toLowerCase().split(', ')
+  const safe = ['cache-control', 'content-language', 'content-length', 'content-type', 'expires', 'last-modified', 'pragma']
+  assert.deepStrictEqual([...named].filter((name) => !exposed.includes(name) && !safe.includes(name)), [])
+})
+
 test('the specifications are served as they are here', async (t) => {
   const server = await serve(t)
   for (const name of ['openapi.yaml', 'asyncapi.yaml']) {
