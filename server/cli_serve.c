@@ -153,7 +153,7 @@ static void put_curl(const struct serve *serve, const char *base, const char *ta
         putchar(' ');
     }
     if (config->token_file != NULL && !config->public_read) {
-        fputs("-H \"Authorization: Bearer $(grep -m1 '^[^#]' ", stdout);
+        fputs("-H \"Authorization: Bearer $(awk '$1 ~ /^[^#]/ {print $1; exit}' ", stdout);
         put_shell(config->token_file);
         fputs(")\" ", stdout);
     }

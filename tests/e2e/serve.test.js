@@ -16,8 +16,7 @@ async function served(t, ...args) {
   return server
 }
 
-test('the banner prints curl lines that work as printed', async (t) => {
-  const server = await served(t)
+async function bannerWorks(server) {
   const curls = await until(() => {
     const found = server.stdout.split('\n').filter((line) => line.trim().startsWith('curl '))
     return found.length === 3 && found
@@ -26,6 +25,20 @@ test('the banner prints curl lines that work as printed', async (t) => {
     const done = require('node:child_process').spawnSync('sh', ['-c', line.trim() + ' -s -f'], { encoding: 'utf8' })
     assert.strictEqual(done.status, 0, line + '\n' + done.stderr)
     assert.ok(Object.values(JSON.parse(done.stdout))[0].length > 0, line)
+  }
+}
+
+test('the banner prints curl lines that work as printed', async (t) => {
+  await bannerWorks(await served(t))
+})
+
+test('the banner prints curl lines that work as printed with any token file', async (t) => {
+  const file = path.join(folder(t), 'tokens'), token = 'a-token-of-the-test-of-banners'
+  for (const text of [token, `${token} private\n`, `# of a bot\n\n\t${token}\tread # no more\n`, `  # none\n ${token}-1\n${token}-2\n`]) {
+    fs.writeFileSync(file, text, { mode: 0o600 })
+    const server = await served(t, '--token-file', file)
+    await bannerWorks(server)
+    await server.stop()
   }
 })
 
