@@ -150,6 +150,8 @@ static const struct handshake_fault *field_take(struct slice line, struct handsh
         handshake->websocket |= handshake_has_word(value, "websocket");
     else if (text_is_nocase(name, "connection"))
         handshake->hop |= handshake_has_word(value, "upgrade");
+    else if (text_is_nocase(name, "cookie"))
+        handshake->cookies += value.len;
     else if (text_is_nocase(name, "sec-websocket-protocol") && handshake->socket_protocol.data == NULL)
         handshake->socket_protocol = value;
     const struct {

@@ -13,6 +13,7 @@ struct handshake {
     struct slice content_type, content_length, transfer_encoding;
     struct slice socket_key, socket_version; /* Sec-WebSocket-… */
     struct slice socket_protocol;            /* the first such field: it may stand several times */
+    size_t cookies;                          /* bytes of them: the library keeps them twice */
     int minor;                               /* of the version: HTTP/1.0, HTTP/1.1 … */
     bool websocket, hop;                     /* Upgrade asks for a WebSocket, Connection for an upgrade */
     bool upgrade;                            /* both */

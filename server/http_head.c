@@ -3,6 +3,7 @@
 
 #include "server/handshake.h"
 #include "server/http_internal.h"
+#include "server/limits.h"
 #include "server/text.h"
 
 /* ---- header fields ---- */
@@ -57,6 +58,8 @@ static enum MHD_Result field_take(void *cls, enum MHD_ValueKind kind, const char
     };
     (void)kind;
     struct slice text = value == NULL ? (struct slice){ "", 0 } : (struct slice){ value, value_len };
+    fields->bytes += key_len + text.len + sizeof ": \r\n" - 1;
+    if (key_len == 6 && strncasecmp(key, "cookie", 6) == 0) fields->bytes += text.len;
     fields->odd |= !field_plain((struct slice){ key, key_len }, text);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (key_len != known[i].len || strncasecmp(key, known[i].name, key_len) != 0) continue;
@@ -164,6 +167,17 @@ static bool head_target(struct exchange *exchange)
     return exchange_refuse(exchange);
 }
 
+/* As of the first head of a connection, in front of the library: what is larger may leave it no memory for the answer. */
+static bool head_size(struct exchange *exchange, const char *method)
+{
+    size_t line = strlen(method) + sizeof "  HTTP/1.1\r\n\r\n" - 1 + exchange->req.target.len;
+    size_t max = LIMIT_HEAD_BYTES + (size_t)exchange->http->server->config->target_max;
+    if (line + exchange->fields.bytes <= max) return true;
+    exchange->close = true;
+    (void)api_problem(&exchange->reply, "headers-too-large", NULL, HEAD_TOO_LARGE);
+    return exchange_refuse(exchange);
+}
+
 /* A body that goes into a file may be of any type, and is not kept in memory. */
 static bool head_upload(struct exchange *exchange)
 {
@@ -214,5 +228,6 @@ void head_judge(struct exchange *exchange, const char *method, const char *versi
     exchange->req.method = method_of(method);
     (void)MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, field_take, exchange);
     target_cut(exchange);
-    (void)(head_framing(exchange) && head_target(exchange) && head_access(exchange) && head_body(exchange));
+    (void)(head_framing(exchange) && head_target(exchange) && head_size(exchange, method) && head_access(exchange) &&
+           head_body(exchange));
 }

@@ -90,6 +90,7 @@ enum exchange_state {
 struct exchange_fields {
     struct slice host, origin, referer, authorization, content_length, transfer_encoding, upgrade, socket_protocol,
         preflight_method;
+    size_t bytes;   /* of all of them, cookies twice */
     bool ambiguous; /* a field that decides something stands twice */
     bool odd;       /* a field that others would read differently */
     bool old;       /* HTTP/1.0 */

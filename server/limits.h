@@ -5,9 +5,11 @@
 #include <stddef.h>
 
 #define LIMIT_HEAD_BYTES \
-    ((size_t)12 << 10)     /* of a request beside --target-max; more would not fit libmicrohttpd's memory */
-#define LIMIT_FIELDS 100   /* the library spends memory on each field, cookie and parameter, too */
-#define LIMIT_ABOUT_IDS 50 /* of one GET /about */
+    ((size_t)12 << 10) /* of a request beside --target-max; more would not fit libmicrohttpd's memory */
+#define HEAD_TOO_LARGE "the header fields have more bytes than this server takes (cookies count twice)"
+#define LIMIT_FIELDS 100                   /* the library spends memory on each field, cookie and parameter, too */
+#define LIMIT_ABOUT_IDS 50                 /* of one GET /about */
+#define LIMIT_LINK_BYTES ((size_t)4 << 10) /* of the URL in a Link field: it has to fit beside the largest head */
 #define LIMIT_PAGE_BYTES ((size_t)4 << 20) /* of a JSON page: then `next` goes on */
 #define LIMIT_WHOLE_BYTES \
     ((size_t)16 << 20) /* of an answer that has no pages: /about, and /contacts/{id} with all its lists */

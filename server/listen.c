@@ -246,6 +246,8 @@ static void peek_judge(struct listener *listener, struct peek *peek, const char 
         peek_refuse(listener, peek, fault->problem, fault->detail);
     } else if (handshake.target.len > (size_t)listener->server->config->target_max) {
         peek_refuse(listener, peek, "target-too-long", "the request target has more bytes than --target-max allows");
+    } else if (len + handshake.cookies > listener->head_max) {
+        peek_refuse(listener, peek, "headers-too-large", HEAD_TOO_LARGE);
     } else {
         peek->bulk = body_is_large(&handshake);
         bool socket = head == listener->head && wants_socket(listener, peek, &handshake, &grant);
@@ -267,7 +269,7 @@ static bool peek_glance(struct listener *listener, struct peek *peek, const char
     else if (full && memchr(head, '\n', len) == NULL)
         peek_refuse(listener, peek, "target-too-long", "the request line does not end");
     else if (full)
-        peek_refuse(listener, peek, "headers-too-large", "the header fields have more bytes than this server takes");
+        peek_refuse(listener, peek, "headers-too-large", HEAD_TOO_LARGE);
     return fault == NULL && !full;
 }
 

@@ -197,7 +197,8 @@ static int page_next(const struct api_request *req, struct api_reply *reply, str
     if (got >= 0 && url.len > 0) {
         buf_puts(&reply->body, ",\"next\":");
         buf_put_json(&reply->body, url.data, url.len);
-        (void)api_header_add(reply, "Link", "<%.*s>; rel=\"next\"", (int)url.len, url.data);
+        if (url.len <= LIMIT_LINK_BYTES)
+            (void)api_header_add(reply, "Link", "<%.*s>; rel=\"next\"", (int)url.len, url.data);
     } else {
         buf_puts(&reply->body, ",\"next\":null");
     }

@@ -112,6 +112,36 @@ test('head-max: a head of as many bytes is read, one byte more is 431', async (t
   }
 })
 
+test('head-max: cookies count twice; a head that fits is answered whatever the answer is, the first of a connection and the next', async (t) => {
+  const server = await started(t, '--accept', 'any')
+  const most = (await server.get('/limits')).limits.find(({ name }) => name === 'head-max').value + 8192
+  const rel = 'é'.repeat(1300), long = `/links?limit=1&rel=${encodeURIComponent(rel)}`
+  for (let i = 0; i < 2; i++) await server.post('/log', { key: '%x', value: { author: records[0].value.author, content: { type: 'post', [rel]: records[i].key } } })
+  const small = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  const head = (target, fields, more) => {
+    const text = `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${'X: y\r\n'.repeat(fields)}Cookie: `
+    return `${text}${'c'.repeat(Math.floor((most - text.length - 4) / 2) + more)}\r\n\r\n`
+  }
+  for (const target of ['/healthz', '/', '/log?limit=1', long]) {
+    for (const fields of [0, 90]) {
+      for (const [more, status] of [[0, 200], [1, 431]]) {
+        for (const before of ['', small]) {
+          const client = raw(t, server, before)
+          if (before) await client.until(answered, 'the first answer')
+          const start = client.text.length
+          client.socket.write(head(target, fields, more))
+          await client.until((c) => c.ended, 'the end')
+          assert.match(client.text.slice(start), new RegExp(`HTTP/1\\.1 ${status} `), `${target} ${fields} ${more} ${before.length}`)
+        }
+      }
+    }
+  }
+  // about here the library has room for the request alone
+  for (let n = 15900; n < 16400; n += 100) isProblem(await server.request('/log?limit=1', { headers: { Cookie: 'c'.repeat(n) } }), 431, /headers-too-large/)
+  const page = await server.request(long)
+  assert.ok(page.json.next.length > 4096 && page.headers.link === undefined, page.json.next)
+})
+
 test('fields-max: header fields, cookies and parameters are counted together', async (t) => {
   const server = await started(t)
   for (const [fields, cookies, parameters] of [[98, 0, 0], [48, 50, 0], [70, 10, 18]]) {
