@@ -301,7 +301,12 @@ struct MHD_Response *stream_response(struct exchange *exchange, bool *ret_full)
         (void)buf_putc(&exchange->out,
                        '\n'); /* with it the head leaves at once, even if the first row is long in coming */
     exchange->http->server->metrics.http_streams++;
-    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, exchange, NULL);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, exchange, NULL);
+    /* the library ends chunks that the answer to a HEAD never had, which the client takes for the next answer */
+    if (response != NULL && exchange->req.method == API_HEAD)
+        (void)MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    return response;
 }
 
 void stream_over(struct exchange *exchange)

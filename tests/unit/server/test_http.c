@@ -76,6 +76,15 @@ Test(http, head_has_the_length_and_no_body)
     free(answer);
 }
 
+Test(http, head_of_a_stream_has_no_body_either)
+{
+    site_tide = 3;
+    char *answer = http_kit_ask(&site, HEAD("HEAD", "/rows") "Accept: application/x-ndjson\r\n\r\n");
+    cr_expect_eq(http_kit_status(answer), 200);
+    cr_expect_str_empty(http_kit_body(answer));
+    free(answer);
+}
+
 Test(http, a_connection_serves_many_requests)
 {
     int fd = http_kit_connect(&site);
