@@ -280,8 +280,17 @@ static int format_best(const struct api_request *req, int last)
     return best;
 }
 
+/* Every answer of a route that has several formats depends on what was asked for: a 304 and a problem, too. Handlers ask more than once. */
+static void vary_by_accept(struct api_reply *reply)
+{
+    for (size_t i = 0; i < reply->header_count; i++)
+        if (strcmp(reply->headers[i].name, "Vary") == 0 && strcmp(reply->headers[i].value, "Accept") == 0) return;
+    (void)api_header_add(reply, "Vary", "Accept");
+}
+
 static int format_of(const struct api_request *req, struct api_reply *reply, int last, const char *more)
 {
+    vary_by_accept(reply);
     if (req->accept.data == NULL || req->accept.len == 0) return API_JSON;
     int best = format_best(req, last);
     if (best < 0)

@@ -58,7 +58,8 @@ static int file_answer(struct api_request *req, struct api_reply *reply, struct 
     (void)api_header_add(reply, "ETag", "%s", tag);
     (void)api_header_add(reply, "Cache-Control", "no-cache");
     const struct slice *match = &req->if_none_match;
-    if (match->data != NULL && memmem(match->data, match->len, tag, (size_t)tag_len) != NULL) {
+    if (match->data != NULL &&
+        (text_is(text_trim(*match), "*") || memmem(match->data, match->len, tag, (size_t)tag_len) != NULL)) {
         reply->status = 304;
         return API_DONE;
     }

@@ -364,7 +364,6 @@ int reader_answer(struct api_request *req, struct api_reply *reply, int format, 
     int err = reader_make(req, &reply->body, format, source, limit);
     if (err == ERR_NOTFOUND) api_since_put(req, reply, since);
     if (err != OK) return api_problem_err(reply, err);
-    (void)api_header_add(reply, "Vary", "Accept");
     /* the tag is that of the document, so that what else comes into the log is no news to a reader */
     (void)crypto_generichash((unsigned char *)&state, sizeof state, (const unsigned char *)reply->body.data,
                              reply->body.len, NULL, 0);

@@ -249,7 +249,6 @@ int api_reply_rows(struct api_request *req, struct api_reply *reply, struct rows
         rows_free(rows);
         return API_DONE;
     }
-    (void)api_header_add(reply, "Vary", "Accept");
     reply->format = (enum api_format)format;
     if (format != API_JSON) {
         reply->content_type = format == API_SSE ? "text/event-stream" : "application/x-ndjson";

@@ -233,9 +233,14 @@ test('an answer that the client has already is 304', async (t) => {
   for (const target of ['/log?limit=1', '/log/0', '/feeds?limit=1', '/links?limit=1', '/types', '/', '/openapi.yaml']) {
     const answer = await server.request(target)
     assert.ok(answer.headers.etag, target)
-    const again = await server.request(target, { headers: { 'If-None-Match': answer.headers.etag } })
-    assert.strictEqual(again.status, 304, target)
-    assert.strictEqual(again.text, '', target)
+    for (const match of [answer.headers.etag, '*', `"other", ${answer.headers.etag}`]) {
+      const again = await server.request(target, { headers: { 'If-None-Match': match } })
+      assert.strictEqual(again.status, 304, target)
+      assert.strictEqual(again.text, '', target)
+      // RFC 9110 15.4.5: a cache goes on with these
+      for (const name of ['etag', 'vary', 'cache-control']) assert.strictEqual(again.headers[name], answer.headers[name], `${target}: ${name}`)
+    }
+    assert.strictEqual((await server.request(target, { headers: { 'If-None-Match': '"other"' } })).status, 200, target)
   }
 })
 
