@@ -111,10 +111,23 @@ static int set_list(struct config_loader *loader, const struct config_option *op
     return err;
 }
 
+/* Kubernetes, as links of Docker did, tells every container where a service is that is called sluice: that is no mistake of anybody. */
+static bool variable_of_service(const char *name, size_t len, const char *value)
+{
+    static const char port[] = "_PORT";
+    const char *at = memmem(name, len, "_SERVICE_", 9), *end = name + len;
+    if (at != NULL && (strncmp(at, "_SERVICE_HOST=", 14) == 0 || strncmp(at, "_SERVICE_PORT", 13) == 0)) return true;
+    at = memmem(name, len, port, sizeof port - 1);
+    if (at == NULL) return false;
+    at += sizeof port - 1;
+    return at == end ? strstr(value, "://") != NULL : at + 1 < end && at[0] == '_' && at[1] >= '0' && at[1] <= '9';
+}
+
 static int read_variable(struct config_loader *loader, const char *entry)
 {
     size_t len = strcspn(entry, "=");
     const struct config_option *option = option_of_variable(entry, len);
+    if (option == NULL && entry[len] == '=' && variable_of_service(entry, len, entry + len + 1)) return OK;
     if (option == NULL)
         return err_set(ERR_ARG, "the environment variable %.*s belongs to no option; see `sluice %s --help`",
                        (int)(len < 100 ? len : 100), entry, config_command_name(loader->command));

@@ -185,6 +185,30 @@ Test(config, environment_sets_options)
     config_free(&config);
 }
 
+Test(config, variables_that_kubernetes_sets_for_a_service_named_sluice_are_passed_over)
+{
+    static const char *const set[][2] = {
+        { "SLUICE_SERVICE_HOST", "10.0.0.1" },
+        { "SLUICE_SERVICE_PORT", "8990" },
+        { "SLUICE_SERVICE_PORT_HTTP", "8990" },
+        { "SLUICE_PORT", "tcp://10.0.0.1:8990" },
+        { "SLUICE_PORT_8990_TCP", "tcp://10.0.0.1:8990" },
+        { "SLUICE_PORT_8990_TCP_ADDR", "10.0.0.1" },
+        { "SLUICE_API_PORT_53_UDP_PROTO", "udp" },
+    };
+    struct config config;
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+        setenv(set[i][0], set[i][1], 1);
+    cr_assert_eq(LOAD(CONFIG_SERVE, &config, "--data", "d"), OK, "%s", err_detail(ERR_ARG));
+    config_free(&config);
+}
+
+Test(config, a_variable_that_only_looks_like_one_of_kubernetes_is_refused)
+{
+    setenv("SLUICE_PORT", "8990", 1);
+    REFUSED(CONFIG_SERVE, "SLUICE_PORT belongs to no option", "--data", "d");
+}
+
 Test(config, unknown_variable_is_refused)
 {
     setenv("SLUICE_LISTN", "1", 1);
