@@ -228,6 +228,33 @@ test('every query parameter of openapi.yaml is known to the program', async (t) 
   }
 })
 
+// What is at a bound is taken, what is past it is not; what has no upper one may be any number that JavaScript knows.
+test('numbers of openapi.yaml have the bounds that they have in the program', async (t) => {
+  const server = await serve(t)
+  const { key, value: { author } } = (await server.get('/log?limit=1')).messages[0]
+  const blob = (await server.request('/blobs', { method: 'POST', body: Buffer.from(EMPTY_BOX, 'hex') })).json.id
+  const beside = { from: author, hops: '1', name: 'a', q: 'garden' }
+  let tried = 0
+  for (const [id, { method, path: route, operation }] of operations) {
+    if (method !== 'GET') continue
+    const where = route.replace(/\{\w+\}/g, (name) => ({ '{seq}': '0', '{sequence}': '1', '{name}': 'garden', '{list}': 'friends' })[name] || (route.startsWith('/messages') ? key : route.startsWith('/blobs') ? blob : author))
+    const parameters = (operation.parameters || []).map((parameter) => follow(parameter)[0]).filter((one) => one.in === 'query')
+    for (const { name, schema } of parameters) {
+      const { type, minimum, maximum } = follow(schema)[0]
+      if (type !== 'integer' || name === 'after') continue
+      const more = parameters.filter((one) => one.name !== name && beside[one.name] && (one.required || { hops: 'from', skip: 'name', lte: 'name' }[name] === one.name))
+        .map((one) => `&${one.name}=${encodeURIComponent(beside[one.name])}`).join('') + (id === 'getChannel' ? '&format=atom' : '')
+      const most = maximum ?? { limit: 1000, wait: 60 }[name] ?? Number.MAX_SAFE_INTEGER // those two are options
+      for (const [number, taken] of [[minimum, true], [minimum - 1, false], [most, true], [BigInt(most) + 1n, false]]) {
+        const answer = await server.request(`${where}?${name}=${number}${more}`)
+        assert.strictEqual(answer.status === 400, !taken, `${id} ${name}=${number}: ${answer.text.slice(0, 300)}`)
+        tried++
+      }
+    }
+  }
+  assert.ok(tried > 100, `${tried} numbers`)
+})
+
 test('an answer that the client has already is 304', async (t) => {
   const server = await serve(t)
   for (const target of ['/log?limit=1', '/log/0', '/feeds?limit=1', '/links?limit=1', '/types', '/', '/openapi.yaml']) {
