@@ -5,7 +5,7 @@ const assert = require('node:assert')
 const { spawn, spawnSync } = require('node:child_process')
 const fs = require('node:fs')
 const path = require('node:path')
-const { BIN, ROOT, Server, environment, folder, generate, importLines, run, until } = require('../support/sluice')
+const { BIN, ROOT, Server, environment, folder, generate, importLines, run, until, viewNames } = require('../support/sluice')
 const { frames, Writer } = require('../support/offset_log')
 
 const lines = generate(400, '--seed', '37', '--authors', '15')
@@ -13,7 +13,7 @@ const records = lines.map((line) => JSON.parse(line))
 const seqs = frames(lines, '53').seqs
 const fixture = (name) => path.join(ROOT, 'tests', 'fixtures', 'logs', name)
 const commands = ['serve', 'import', 'cat', 'get', 'views', 'verify', 'healthcheck']
-const views = ['about', 'channels', 'contacts', 'feeds', 'links', 'messages', 'names', 'search', 'types']
+const views = viewNames()
 
 const [USAGE, DATA, NO_INPUT, UNAVAILABLE, IN_USE] = [64, 65, 66, 69, 75]
 

@@ -5,26 +5,47 @@
 
 #include "store/err.h"
 
+/* Opens a log of a kind: its file is rig->path if the kind has one. `follow`: for reading, beside its writer. */
+typedef int rig_open_fn(const struct rig *rig, bool follow, struct log **ret_log);
+
+static int open_memory(const struct rig *rig, bool follow, struct log **ret_log)
+{
+    (void)rig;
+    (void)follow;
+    return log_memory_open(ret_log);
+}
+
+static int open_offset(const struct rig *rig, bool follow, struct log **ret_log)
+{
+    const struct log_offset_options options = { .path = rig->path,
+                                                .codec = follow ? LOG_CODEC_AUTO : rig->codec,
+                                                .follow = follow };
+    return log_offset_open(&options, NULL, ret_log);
+}
+
 struct kind {
     const char *name;
-    enum log_codec codec; /* AUTO: the memory log */
-    bool followed;
+    rig_open_fn *open;
+    enum log_codec codec;
+    bool file, followed;
 };
 
 static const struct kind kinds[] = {
-    { "memory", LOG_CODEC_AUTO, false },       { "offset 53 bit", LOG_CODEC_53, false },
-    { "offset 48 bit", LOG_CODEC_48, false },  { "offset 32 bit", LOG_CODEC_32, false },
-    { "followed 53 bit", LOG_CODEC_53, true }, { "followed 32 bit", LOG_CODEC_32, true },
+    { "memory", open_memory, LOG_CODEC_AUTO, false, false },
+    { "offset 53 bit", open_offset, LOG_CODEC_53, true, false },
+    { "offset 48 bit", open_offset, LOG_CODEC_48, true, false },
+    { "offset 32 bit", open_offset, LOG_CODEC_32, true, false },
+    { "followed 53 bit", open_offset, LOG_CODEC_53, true, true },
+    { "followed 32 bit", open_offset, LOG_CODEC_32, true, true },
 };
 
-static void rig_open_logs(struct rig *rig, bool followed)
+static void rig_open_logs(struct rig *rig, const struct kind *kind)
 {
-    struct log_offset_options own = { .path = rig->path, .codec = rig->codec };
-    cr_assert_eq(log_offset_open(&own, NULL, &rig->writer), OK, "%s: %s", rig->kind, err_detail(ERR_IO));
+    int err = kind->open(rig, false, &rig->writer);
+    cr_assert_eq(err, OK, "%s: %s", rig->kind, err_detail(err));
     rig->reader = rig->writer;
-    if (!followed) return;
-    struct log_offset_options follow = { .path = rig->path, .follow = true };
-    cr_assert_eq(log_offset_open(&follow, NULL, &rig->reader), OK, "%s", rig->kind);
+    if (kind->followed) err = kind->open(rig, true, &rig->reader);
+    cr_assert_eq(err, OK, "%s: %s", rig->kind, err_detail(err));
 }
 
 static void rig_close_logs(struct rig *rig)
@@ -37,14 +58,11 @@ void rig_each(void (*check)(struct rig *rig))
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         struct rig rig = { .kind = kinds[i].name, .codec = kinds[i].codec };
-        if (kinds[i].codec == LOG_CODEC_AUTO) {
-            cr_assert_eq(log_memory_open(&rig.writer), OK);
-            rig.reader = rig.writer;
-        } else {
+        if (kinds[i].file) {
             rig.folder = scratch_make();
-            scratch_path(rig.folder, "log.offset", rig.path);
-            rig_open_logs(&rig, kinds[i].followed);
+            scratch_path(rig.folder, "log", rig.path);
         }
+        rig_open_logs(&rig, &kinds[i]);
         check(&rig);
         rig_close_logs(&rig);
         scratch_remove(rig.folder);
@@ -81,7 +99,9 @@ void rig_expect(struct rig *rig, struct log_cursor *cursor, int64_t seq, const c
 void rig_reopen(struct rig *rig)
 {
     if (rig->folder == NULL) return;
-    bool followed = rig->reader != rig->writer;
+    const struct kind *kind = kinds;
+    while (strcmp(kind->name, rig->kind) != 0)
+        kind++;
     rig_close_logs(rig);
-    rig_open_logs(rig, followed);
+    rig_open_logs(rig, kind);
 }

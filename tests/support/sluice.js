@@ -184,6 +184,9 @@ function importLines(t, lines, ...args) {
   return dir
 }
 
+// The built-in views.
+const viewNames = () => [...fs.readFileSync(path.join(ROOT, 'views', 'views.def'), 'utf8').matchAll(/^VIEW\((\w+)\)$/gm)].map(([, name]) => name).sort()
+
 // A record without its seq as the server shows it: encrypted messages say how they are.
 function shown(record) {
   const content = record.value && record.value.content
@@ -192,4 +195,4 @@ function shown(record) {
   return { encrypted: !suffix ? 'unknown' : suffix[1] === 'box' ? 'box1' : suffix[1], ...record }
 }
 
-module.exports = { shown, ROOT, BIN, GEN, environment, folder, run, until, Server, generate, sample, importLines }
+module.exports = { shown, viewNames, ROOT, BIN, GEN, environment, folder, run, until, Server, generate, sample, importLines }
