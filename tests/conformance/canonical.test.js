@@ -11,22 +11,11 @@ const readline = require('node:readline')
 const ssbKeys = require('ssb-keys')
 const ssbValidate = require('ssb-validate')
 const dataset = require('ssb-validation-dataset')
+const { makeRandom } = require('../support/random')
 
 const seed = Number(process.env.SLUICE_TEST_SEED || 20150101) >>> 0
 const hex = (text) => Buffer.from(text).toString('hex')
 const unhex = (text) => Buffer.from(text, 'hex').toString()
-
-function makeRandom (start) {
-  let s = start >>> 0
-  const bits = () => {
-    s = (Math.imul(s, 1664525) + 1013904223) >>> 0
-    let x = s ^ (s >>> 16)
-    x = Math.imul(x, 0x45d9f3b)
-    return (x ^ (x >>> 15)) >>> 0
-  }
-  const below = (n) => bits() % n
-  return { bits, below, pick: (list) => list[below(list.length)], chance: (percent) => below(100) < percent }
-}
 
 let tool
 let waiting = []

@@ -14,6 +14,7 @@ const Level = require('flumeview-level')
 const Query = require('flumeview-query')
 const Reduce = require('flumeview-reduce')
 const Offset = require('flumelog-offset')
+const { makeRandom } = require('../support/random')
 const { ROOT, Server, folder, generate, importLines, until } = require('../support/sluice')
 
 const CLIENT = pathToFileURL(path.join(ROOT, 'api-spec', 'client', 'flumelog.js')).href
@@ -56,17 +57,6 @@ function follow(t, source) {
   state.until = (count) => until(() => state.items.length >= count, () => `${count} items, there are ${state.items.length}`)
   t.after(() => state.stop())
   return state
-}
-
-// splitmix32
-function makeBelow(state) {
-  return (n) => {
-    state = (state + 0x9e3779b9) >>> 0
-    let x = state
-    x = Math.imul(x ^ (x >>> 16), 0x21f0aaad)
-    x = Math.imul(x ^ (x >>> 15), 0x735a2d97)
-    return ((x ^ (x >>> 15)) >>> 0) % n
-  }
 }
 
 // ---- other people's suites: they use tape, which wants a process of its own
@@ -164,7 +154,7 @@ function isSame(actual, expected) {
 
 test('flumedb and its views say the same over Sluice and over flumelog-offset', async (t) => {
   const server = await serve(t)
-  const below = makeBelow(7)
+  const below = makeRandom(7).below
   const filename = path.join(folder(t), 'log')
   const ours = useViews(Flume(await open(t, server, { filename })))
   const theirs = useViews(Flume(openOffset(t)))
@@ -194,7 +184,7 @@ test('flumedb and its views say the same over Sluice and over flumelog-offset', 
 test('two flumedbs on one Sluice log see what the other one appends', async (t) => {
   const server = await serve(t)
   const left = useViews(Flume(await open(t, server))), right = useViews(Flume(await open(t, server)))
-  const below = makeBelow(3)
+  const below = makeRandom(3).below
   for (let i = 0; i < 40; i++) {
     const [from, to] = i % 2 ? [left, right] : [right, left]
     const seq = await promised((cb) => from.append(record(i, below), cb))
@@ -227,7 +217,7 @@ test('flumeviews work on the log of another program', async (t) => {
 // ---- the log
 
 test(`every stream is what flumelog-offset gives (seed ${seed})`, async (t) => {
-  const below = makeBelow(seed)
+  const below = makeRandom(seed).below
   const ours = await open(t, await serve(t)), theirs = openOffset(t)
   const seqs = []
   assert.deepStrictEqual(await collect(ours.stream({})), [])

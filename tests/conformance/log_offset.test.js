@@ -12,6 +12,8 @@ const legacy = require('flumelog-offset/legacy')
 const flumecodec = require('flumecodec')
 const pull = require('pull-stream')
 
+const { makeRandom } = require('../support/random')
+
 const root = path.join(__dirname, '..', '..')
 const sluice = path.resolve(root, process.env.SLUICE_TEST_BIN || 'build/sluice')
 const widths = { 32: 4, 48: 6, 53: 8 }
@@ -27,21 +29,11 @@ function dataFolder () {
   return dir
 }
 
-// A small generator, so that a failure can be repeated: mulberry32.
-function dice (seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
-
 function records (count, seed) {
-  const roll = dice(seed)
+  const random = makeRandom(seed)
   return Array.from({ length: count }, (_, n) => ({
     key: '%' + n,
-    value: { n, text: 'é€😀"\\\n'.repeat(1 + Math.floor(roll() * 40)), large: n % 97 === 5 ? 'x'.repeat(40000) : undefined },
+    value: { n, text: 'é€😀"\\\n'.repeat(1 + random.below(40)), large: n % 97 === 5 ? 'x'.repeat(40000) : undefined },
     timestamp: 1600000000000 + n
   }))
 }

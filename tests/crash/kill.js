@@ -6,12 +6,13 @@ const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const { Server, generate, until } = require('../support/sluice')
+const { makeRandom } = require('../support/random')
 const { Ledger, checkFolder } = require('./ledger')
-const { dice, Feeds, write, readSocket, readStream, askDurable, query } = require('./load')
+const { Feeds, write, readSocket, readStream, askDurable, query } = require('./load')
 
 const rounds = Number(process.argv[2] || 6)
 const seed = Number(process.argv[3] || process.env.SLUICE_TEST_SEED || Date.now() % 1000000)
-const roll = dice(seed)
+const roll = makeRandom(seed).below
 const WRITERS = 6
 
 async function round(server, ledger, shares, stats, wait) {

@@ -3,15 +3,6 @@
 const assert = require('node:assert')
 const WebSocket = require('ws')
 
-// Numbers that are the same again for the same seed.
-function dice(seed) {
-  let state = seed >>> 0
-  return (sides) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return Math.floor(state / 4294967296 * sides)
-  }
-}
-
 // Messages of each author in their order: who takes from one feed only after the answer never forks it.
 class Feeds {
   constructor(lines, ledger) {
@@ -132,4 +123,4 @@ async function query(server, ledger, roll, stats, over) {
   }
 }
 
-module.exports = { dice, Feeds, write, readSocket, readStream, askDurable, query }
+module.exports = { Feeds, write, readSocket, readStream, askDurable, query }

@@ -2,26 +2,17 @@
 // What all parts of a soak share: the server and its restarts, what was acknowledged, and what went wrong.
 const fs = require('node:fs')
 const http = require('node:http')
+const { makeRandom } = require('../support/random')
 const { Server } = require('../support/sluice')
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
-
-// mulberry32: the same dice for the same seed.
-function dice(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
 
 class Soak {
   constructor({ dir, seed, inject }) {
     this.dir = dir
     this.seed = seed
     this.inject = inject
-    this.random = dice(seed)
+    this.random = makeRandom(seed).fraction
     this.problems = new Map() // check -> sentences
     this.acknowledged = new Map() // key -> seq, or -1 where the answer names none
     this.recent = [] // keys of some acknowledged messages, to ask for
@@ -131,4 +122,4 @@ function forget(file, count) {
   fs.truncateSync(file, end)
 }
 
-module.exports = { Soak, sleep, dice, forget }
+module.exports = { Soak, sleep, forget }

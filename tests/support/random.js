@@ -1,7 +1,7 @@
 'use strict'
 // Random choices that a seed repeats.
 
-// splitmix32
+// splitmix32. bits: 32 of them; below(n): 0 to n - 1; fraction: from 0 to 1, without it.
 function makeRandom(seed) {
   let state = seed >>> 0
   const bits = () => {
@@ -12,7 +12,7 @@ function makeRandom(seed) {
     return (x ^ (x >>> 15)) >>> 0
   }
   const below = (n) => bits() % n
-  return { below, chance: (percent) => below(100) < percent, pick: (list) => list[below(list.length)] }
+  return { bits, below, fraction: () => bits() / 4294967296, chance: (percent) => below(100) < percent, pick: (list) => list[below(list.length)] }
 }
 
 module.exports = { makeRandom }
