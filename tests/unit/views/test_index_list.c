@@ -360,7 +360,7 @@ Test(index_list, what_is_read_while_two_runs_are_joined)
     play_joins(3 * unit, 5 * unit, unit / 2000, 100);
 }
 
-Test(index_list, what_comes_late_while_two_runs_are_joined)
+static void write_with_late_ones(struct dice *dice)
 {
     const uint64_t unit = UINT64_C(1) << RUN_UNIT_BITS;
     struct model model;
@@ -368,6 +368,7 @@ Test(index_list, what_comes_late_while_two_runs_are_joined)
     uint64_t at = unit;
     size_t late = 0;
     model_open(&model, false);
+    model.dice = *dice;
     MODEL_ASSERT(&model, list_batch_new(false, &batch) == OK);
     while (at < 20 * unit) {
         model_add_some(&model, batch, &at, unit / 16, 2);
@@ -381,8 +382,17 @@ Test(index_list, what_comes_late_while_two_runs_are_joined)
     MODEL_ASSERT(&model, late >= 5);
     model_check(&model);
     check_layout(&model);
+    *dice = model.dice;
     list_batch_free(batch);
     model_close(&model);
+}
+
+/* Two of five such logs have no late entry at a moment that matters. */
+Test(index_list, what_comes_late_while_two_runs_are_joined)
+{
+    struct dice dice = dice_make();
+    for (int round = 0; round < 8; round++)
+        write_with_late_ones(&dice);
 }
 
 /* The process ends between two parts of a join, or before the commit of one: what was not committed comes again. */
