@@ -74,6 +74,15 @@ void cli_print_version(void)
     puts("sluice " SLUICE_VERSION);
 }
 
+int cli_end(const char *command, int code)
+{
+    errno = EIO; /* of what was lost before */
+    bool written = fflush(stdout) == 0 && ferror(stdout) == 0;
+    /* whoever reads a part of it has what he wants; what a server says of itself may be thrown away */
+    if (code != EX_OK || written || errno == EPIPE || strcmp(command, "serve") == 0) return code;
+    return cli_fail(command, err_errno("standard output", "writing"));
+}
+
 static const struct cli_command *command_of(enum config_command mask)
 {
     const struct cli_command *command = cli_commands;
@@ -87,7 +96,7 @@ static int help_of(const struct cli_command *command)
     printf("sluice %s: %s\n\nUsage: sluice %s\n\n", command->name, command->summary, command->usage);
     if (command->about[0] != '\0') printf("%s\n", command->about);
     config_help(command->mask);
-    return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+    return EX_OK;
 }
 
 bool cli_begin(enum config_command mask, int argc, char **argv, size_t arguments, struct config *ret_config,

@@ -22,6 +22,9 @@ extern const struct cli_command cli_commands[]; /* ended by a NULL name */
 
 void cli_print_version(void);
 
+/* The exit code of a command that ends with `code`: success is none where its output could not be written, which is said. Not of serve. */
+int cli_end(const char *command, int code);
+
 /* Loads the configuration and answers --help and --version. true = go on; false = the command is over with *ret_code. The
  * caller frees ret_config with config_free either way. `arguments` is how many words the command takes besides its options. */
 bool cli_begin(enum config_command command, int argc, char **argv, size_t arguments, struct config *ret_config,

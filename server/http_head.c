@@ -43,6 +43,7 @@ static enum MHD_Result field_take(void *cls, enum MHD_ValueKind kind, const char
         { FIELD("Referer"), &fields->referer, false },
         { FIELD("Authorization"), &fields->authorization, true },
         { FIELD("Content-Length"), &fields->content_length, true },
+        { FIELD("Content-Encoding"), &fields->content_encoding, false },
         { FIELD("Transfer-Encoding"), &fields->transfer_encoding, true },
         { FIELD("Content-Type"), &req->content_type, true },
         { FIELD("Upgrade"), &fields->upgrade, false },
@@ -193,11 +194,24 @@ static bool head_upload(struct exchange *exchange)
     return api_upload_begin(&exchange->req, &exchange->reply) || exchange_refuse(exchange);
 }
 
+/* What is packed would be stored, or read, as if it were not. */
+static bool head_packed(const struct exchange *exchange)
+{
+    struct slice coding = exchange->fields.content_encoding;
+    return coding.len > 0 && !text_is_nocase(coding, "identity");
+}
+
 static bool head_body(struct exchange *exchange)
 {
     const struct exchange_fields *fields = &exchange->fields;
     int64_t length = 0;
     if (exchange->req.method != API_POST) return true;
+    if (head_packed(exchange)) {
+        (void)api_header_add(&exchange->reply, "Accept-Encoding", "identity");
+        (void)api_problem(&exchange->reply, "unsupported-type", NULL,
+                          "send the body as it is: no Content-Encoding is taken");
+        return exchange_refuse(exchange);
+    }
     if (api_uploads(&exchange->req)) return head_upload(exchange);
     struct slice type = exchange->req.content_type;
     const char *end = type.len == 0 ? NULL : memchr(type.data, ';', type.len);

@@ -88,8 +88,8 @@ enum exchange_state {
 };
 
 struct exchange_fields {
-    struct slice host, origin, referer, authorization, content_length, transfer_encoding, upgrade, socket_protocol,
-        preflight_method;
+    struct slice host, origin, referer, authorization, content_length, content_encoding, transfer_encoding, upgrade,
+        socket_protocol, preflight_method;
     size_t bytes;   /* of all of them, cookies twice */
     bool ambiguous; /* a field that decides something stands twice */
     bool odd;       /* a field that others would read differently */

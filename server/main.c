@@ -25,9 +25,8 @@ static const struct cli_command *find_command(const char *name)
     return NULL;
 }
 
-int main(int argc, char **argv)
+static int run(const char *word, int argc, char **argv)
 {
-    const char *word = argc > 1 ? argv[1] : "";
     const struct cli_command *command = find_command(word);
     if (command != NULL) return command->run(argc - 2, argv + 2);
     if (strcmp(word, "--version") == 0) {
@@ -43,4 +42,10 @@ int main(int argc, char **argv)
     else
         fprintf(stderr, "sluice: unknown command %.100s; see `sluice --help`\n", word);
     return EX_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : "";
+    return cli_end(word, run(word, argc, argv));
 }

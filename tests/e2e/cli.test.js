@@ -508,6 +508,17 @@ test('import keeps away from what is not its own', async (t) => {
 
 // ---- healthcheck
 
+test('who cannot write what was asked for does not say that all is well', (t) => {
+  const log = path.join(importLines(t, lines), 'log.offset')
+  for (const args of [['--version'], ['--help'], ['verify', '--version'], ['verify', '--help'], ['verify', log], ['cat', '--log', log], ['get', '--log', log, '0']]) {
+    const full = fs.openSync('/dev/full', 'w')
+    const done = spawnSync(BIN, args, { encoding: 'utf8', stdio: ['ignore', full, 'pipe'], env: environment(), timeout: 60000 })
+    fs.closeSync(full)
+    assert.strictEqual(done.status, 74, `${args.join(' ')}: ${done.stderr}`)
+    assert.match(done.stderr, /^sluice[^\n]*\n$/, args.join(' '))
+  }
+})
+
 test('healthcheck asks whichever door there is', async (t) => {
   const dir = importLines(t, lines.slice(0, 10))
   const door = path.join(folder(t), 'door')
