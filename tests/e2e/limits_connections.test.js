@@ -11,6 +11,13 @@ const { connect } = require('../support/socket')
 
 // ---- connections
 
+const roomAgain = (t, server) => until(async () => {
+  const again = raw(t, server, HEAD('/healthz'))
+  await again.until((c) => c.ended || answered(c), 'an answer')
+  again.socket.destroy()
+  return answered(again)
+}, 'room for another one')
+
 test('connections-max: one connection more is turned away with the reason, and let in when another has gone', async (t) => {
   const server = await started(t, '--connections-max', '4')
   const open = Array.from({ length: 4 }, () => raw(t, server, HEAD('/healthz')))
@@ -21,12 +28,7 @@ test('connections-max: one connection more is turned away with the reason, and l
   assert.match(fifth.text, /"detail":"[^"]*too many connections/)
   assert.strictEqual(await connect(t, server.ws + '/live').status === 101, false)
   open[0].socket.end()
-  await until(async () => {
-    const again = raw(t, server, HEAD('/healthz'))
-    await again.until((c) => c.ended || answered(c), 'an answer')
-    again.socket.destroy()
-    return answered(again)
-  }, 'room for another one')
+  await roomAgain(t, server)
 })
 
 test('connections-per-address: another address is still let in', async (t) => {
@@ -42,12 +44,7 @@ test('connections-per-address: another address is still let in', async (t) => {
   await other.until(answered, 'the answer to another address')
   // a WebSocket gives its place back as well
   socket.socket.terminate()
-  await until(async () => {
-    const again = raw(t, server, HEAD('/healthz'))
-    await again.until((c) => c.ended || answered(c), 'an answer')
-    again.socket.destroy()
-    return answered(again)
-  }, 'room for another one')
+  await roomAgain(t, server)
 })
 
 test('many connections that come and go leave nothing behind', async (t) => {
