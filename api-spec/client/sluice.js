@@ -152,12 +152,13 @@ export class Sluice {
   feedMessage(id, sequence, query, options) { return this.json('GET', withQuery(`/feeds/${ids.escape(id)}/${sequence}`, query), options) }
   links(query, options) { return new Rows(this, '/links', 'links', query, options) }
   about(id, query, options) { return this.json('GET', withQuery(`/about/${ids.escape(id)}`, query), options) }
-  // Of several in one request, in the order of the ids: [{ id, about }]. However many they are: 50 at a time.
+  // Of several in one request, in the order of the ids: [{ id, about, since }]. However many they are: 50 at a time.
   async abouts(all, query, options) {
     const found = []
     for (let i = 0; i < all.length; i += 50) {
       const few = all.slice(i, i + 50).map((id) => 'id=' + ids.escape(id)).join('&')
-      found.push(...(await this.json('GET', withQuery('/about', query, few), options)).abouts)
+      const { abouts, since } = await this.json('GET', withQuery('/about', query, few), options)
+      found.push(...abouts.map((one) => ({ ...one, since })))
     }
     return found
   }

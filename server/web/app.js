@@ -93,12 +93,25 @@ function handOn(record) {
   }, 40)
 }
 
+let begun
+// Settled as soon as it is known from where on everything is heard, or that the server does not say. What is asked before it may end in front of
+// that place, and what lies between would never be heard of.
+export const listening = new Promise((resolve) => { begun = resolve })
+
+async function beginning() {
+  try {
+    connection.since ??= (await sluice.head()).since
+  } finally {
+    begun()
+  }
+}
+
 // Everything that is new, from when the page was opened on, for as long as it is open. A record that a view has got with its first answer
 // has a seq that is not above that answer's `since`.
 export async function follow() {
   for (;;) {
     try {
-      connection.since ??= (await sluice.head()).since
+      await beginning()
       for await (const item of sluice.live({ gt: connection.since }, { sync: true })) {
         if (item.sync) {
           connection.since = Math.max(connection.since, item.since)
@@ -119,6 +132,8 @@ export async function follow() {
 
 export const progress = { views: [], ready: true, share: 1, eta: 0 }
 let watching = null
+let looked
+const firstLook = new Promise((resolve) => { looked = resolve })
 
 function progressTake(answer) {
   const { views } = answer
@@ -128,7 +143,14 @@ function progressTake(answer) {
     views, log: answer.log, ready: behind.length === 0, share: sum('total') > 0 ? Math.min(1, sum('done') / sum('total')) : 1,
     eta: Math.max(0, ...behind.map((view) => view.eta || 0))
   })
+  looked()
   tell('views', progress)
+}
+
+// The query of what stands beside an answer (names, likes, a chart): fresh as all answers are, but while views are being built what there is so far.
+export async function besides() {
+  await Promise.all([listening, firstLook])
+  return progress.ready ? {} : { stale: 'ok' }
 }
 
 // Looks again while something is behind; everybody who wants to know shares one look.
@@ -142,6 +164,7 @@ export function watchViews() {
       }
     } catch { /* the connection says so */ } finally {
       watching = null
+      looked()
     }
   })()
   return watching

@@ -1,6 +1,7 @@
 // The page: which view is shown, and what stands around it.
-import { connection, follow, news, progress, watchViews } from '/web/app.js'
+import { connection, follow, listening, news, progress, watchViews } from '/web/app.js'
 import { announce, h, put } from '/web/dom.js'
+import { peopleRefresh } from '/web/people.js'
 import { requestsBelow } from '/web/requests.js'
 import { parse, to } from '/web/routes.js'
 import { state } from '/web/states.js'
@@ -61,14 +62,22 @@ function show(first = false) {
   here = key ?? 'k' + Date.now() + '-' + ++keys
   navigationMark(route.view)
   made.begin()
-  if (kept.has(here)) return place(kept.get(here), first)
+  if (kept.has(here)) {
+    peopleRefresh(kept.get(here).view.node)
+    return place(kept.get(here), first)
+  }
   history.replaceState({ key: here }, '')
   const end = new AbortController()
   const make = Object.hasOwn(VIEWS, route.view) ? VIEWS[route.view] : nowhere
   const shown = { view: make({ ...route, signal: end.signal }), end, scroll: 0 }
   kept.set(here, shown)
   place(shown, first)
-  shown.view.begin()
+  if (!first) return shown.view.begin()
+  main.setAttribute('aria-busy', 'true')
+  listening.then(() => {
+    if (!end.signal.aborted) shown.view.begin()
+    main.removeAttribute('aria-busy')
+  })
 }
 
 // The skip link is no place of the page.

@@ -1,12 +1,12 @@
 // Names and pictures of feeds. A picture is a blob; where there is none, one is drawn from the id, so that two people of the same name do
 // not look the same.
-import { authorized, fetchNoted, news, sluice, token } from '/web/app.js'
+import { authorized, besides, fetchNoted, news, progress, sluice, token, watchViews } from '/web/app.js'
 import { h, icon, svg } from '/web/dom.js'
 import { blobPath, to } from '/web/routes.js'
 import { shortId } from '/web/text.js'
 import { ids } from '/web/sluice.js'
 
-const known = new Map() // id -> promise of { name, image, description }
+const known = new Map() // id -> { said: { name, image, description }, since: how far the views were that said it, asked: a promise, shown: that was kept }
 const absent = new Set() // blobs that are not here
 
 const text = (value) => typeof value === 'string' && value.trim() ? value.trim() : null
@@ -16,40 +16,82 @@ const imageLink = (image) => {
 }
 
 const UNKNOWN = { name: null, image: null, description: null }
-const said = ({ about }) => ({ name: text(about.name), image: imageLink(about.image), description: text(about.description) })
+const said = (about) => ({ name: text(about.name), image: imageLink(about.image), description: text(about.description) })
 
-// Everybody whom a view shows is asked for at once.
-let asked = []
-function ask(id) {
-  return new Promise((resolve) => {
-    if (asked.push({ id, resolve }) === 1) setTimeout(() => askAll(asked.splice(0)))
-  })
+const refresh = (element, wanted) => {
+  for (const shown of element.querySelectorAll('[data-feed]')) if (wanted(shown.dataset.feed)) shown.refresh?.()
+}
+
+// Of what comes back as it was left: names may have changed meanwhile.
+export const peopleRefresh = (element) => refresh(element, () => true)
+
+// Answers may overtake each other: what counts was said by the views that were farthest.
+function take(id, { about, since }) {
+  const person = known.get(id)
+  if (!person || since < person.since) return
+  Object.assign(person, { said: said(about), since })
+  if (person.shown) refresh(document, (one) => one === id)
+}
+
+const later = new Set() // asked for while views were behind: once more when they are not
+
+function askLater() {
+  if (!progress.ready) return
+  for (const id of later) ask(id)
+  later.clear()
+}
+news.addEventListener('views', askLater)
+
+// What was known still holds. Whoever could not be asked now is asked when the server is there again, or its views are.
+function notAnswered(all, err) {
+  const passes = err.status === 503 || err.code === 'unreachable'
+  for (const id of all) {
+    if (passes) later.add(id)
+    else if (!known.get(id)?.shown) known.delete(id)
+  }
+  if (err.status === 503) watchViews()
 }
 
 async function askAll(all) {
+  const query = await besides()
+  if (query.stale) for (const id of all) later.add(id)
   try {
-    const abouts = await sluice.abouts(all.map(({ id }) => id), { stale: 'ok' })
-    all.forEach(({ resolve }, i) => resolve(said(abouts[i])))
-  } catch {
-    for (const { id, resolve } of all) {
-      known.delete(id)
-      resolve(UNKNOWN)
-    }
+    const answers = await sluice.abouts(all, query)
+    all.forEach((id, i) => take(id, answers[i]))
+  } catch (err) {
+    notAnswered(all, err)
   }
+  if (query.stale) askLater()
 }
 
-export function person(id) {
-  if (!known.has(id)) known.set(id, ask(id))
-  return known.get(id)
+// Everybody whom a view shows is asked for at once.
+let gathering = null // { all, asked }
+function ask(id) {
+  gathering ??= {
+    all: new Set(),
+    asked: new Promise((resolve) => setTimeout(resolve)).then(() => {
+      const { all } = gathering
+      gathering = null
+      return askAll([...all])
+    })
+  }
+  gathering.all.add(id)
+  return gathering.asked
+}
+
+export async function person(id) {
+  if (!known.has(id)) known.set(id, { said: UNKNOWN, since: -1, asked: ask(id), shown: false })
+  const one = known.get(id)
+  await one.asked
+  one.shown = true
+  return one.said
 }
 
 // Somebody was called something else: everything that shows the name or picture is told.
 news.addEventListener('records', ({ detail: records }) => {
   for (const record of records) {
     const about = record.value?.content?.type === 'about' && record.value.content.about
-    if (!ids.isFeed(about)) continue
-    known.delete(ids.text(about))
-    for (const shown of document.querySelectorAll('[data-feed]')) if (shown.dataset.feed === ids.text(about)) shown.refresh?.()
+    if (ids.isFeed(about) && known.has(ids.text(about))) ask(ids.text(about))
   }
 })
 
@@ -111,7 +153,8 @@ export function avatar(id, size = 'small') {
   const frame = h('span', { class: 'avatar ' + size, 'data-feed': id }, drawn(id))
   frame.refresh = async () => {
     const { image } = await person(id)
-    if (!image || absent.has(image)) return
+    if (!image || image === frame.dataset.image || absent.has(image)) return
+    frame.dataset.image = image
     const picture = h('img', { alt: '', decoding: 'async' })
     picture.addEventListener('load', () => frame.replaceChildren(picture), { once: true })
     picture.addEventListener('error', () => absent.add(image), { once: true })
@@ -122,8 +165,6 @@ export function avatar(id, size = 'small') {
 }
 
 // ---- names
-
-const named = new WeakSet()
 
 // Cut where it would fill the page; what is left out is in the title.
 function nameShow(element, id, name) {
@@ -136,7 +177,6 @@ function nameShow(element, id, name) {
 export function name(id) {
   const element = h('bdi', { class: 'name nameless', 'data-feed': id }, shortId(id))
   element.refresh = async () => nameShow(element, id, (await person(id)).name)
-  named.add(element)
   element.refresh()
   return element
 }

@@ -1,5 +1,5 @@
 // All channels, the busiest first; and one of them.
-import { connection, sluice } from '/web/app.js'
+import { besides, connection, sluice } from '/web/app.js'
 import { h, put } from '/web/dom.js'
 import { atomLink, contentOf } from '/web/messages.js'
 import { to } from '/web/routes.js'
@@ -71,7 +71,7 @@ export function channelView({ signal, name }) {
   const place = h('div')
   const counts = async () => {
     try {
-      const { count, subscribers } = await sluice.channel(channel, { stale: 'ok' }, { signal })
+      const { count, subscribers } = await sluice.channel(channel, await besides(), { signal })
       const reader = atomLink('channel', channel)
       put(about, `${counted(count, 'message')}, ${counted(subscribers, 'subscriber')}`, reader && [' · ', reader])
     } catch { /* its threads say what is wrong */ }

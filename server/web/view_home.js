@@ -1,5 +1,5 @@
 // Threads, the one with the newest activity first: of everybody, or of a channel.
-import { sluice } from '/web/app.js'
+import { besides, sluice } from '/web/app.js'
 import { h, icon, put } from '/web/dom.js'
 import { list, Newcomers } from '/web/lists.js'
 import { bodyOf, card, folded, isPost, likes, time } from '/web/messages.js'
@@ -12,7 +12,7 @@ const PAGE = 15
 // Filled in when it is known; the line is there already, so nothing moves.
 async function likesShow(place, id, signal) {
   try {
-    const { count } = await sluice.votes(id, { limit: 1, stale: 'ok' }, { signal })
+    const { count } = await sluice.votes(id, { limit: 1, ...await besides() }, { signal })
     const shown = likes(count)
     if (shown) place.append(shown)
   } catch { /* a thread without its likes is one all the same */ }

@@ -1,5 +1,5 @@
 // One message: as people read it, its likes, what links to it, what it links to, and its raw form.
-import { sluice } from '/web/app.js'
+import { besides, sluice } from '/web/app.js'
 import { h, icon, put } from '/web/dom.js'
 import { list } from '/web/lists.js'
 import { leadsTo } from '/web/markdown.js'
@@ -64,7 +64,7 @@ const facts = (record) => h('dl', { class: 'facts' },
 const voteRow = (vote) => vote.value > 0 && h('li', null, avatar(vote.author), personLink(vote.author), vote.expression && vote.expression !== 'Like' && h('bdi', { class: 'fine' }, ` ${[...vote.expression].slice(0, 20).join('')}`))
 
 async function votesShow(place, id, signal) {
-  const { votes, count } = await sluice.votes(id, { limit: 100, stale: 'ok' }, { signal })
+  const { votes, count } = await sluice.votes(id, { limit: 100, ...await besides() }, { signal })
   if (count > 0 && !signal.aborted) put(place, h('h2', null, icon('heart'), ' ', counted(count, 'like')), h('ul', { class: 'people' }, votes.map(voteRow)))
 }
 

@@ -1,5 +1,5 @@
 // Somebody: name, picture, what they say of themselves, whom they follow and who follows them, what they wrote.
-import { sluice } from '/web/app.js'
+import { besides, sluice } from '/web/app.js'
 import { activity } from '/web/chart.js'
 import { h, put } from '/web/dom.js'
 import { list, Newcomers } from '/web/lists.js'
@@ -31,21 +31,22 @@ const timeAt = (record) => Number(record.value?.timestamp)
 const usable = (points) => points.filter(([time]) => Number.isFinite(time) && time > 0 && time < Date.now() + 86400000 * 366)
 
 // [time, messages] of a feed of n messages.
-async function pointsOf(id, n, signal) {
+async function pointsOf(id, n, query, signal) {
   if (n <= WHOLE) {
-    const page = await sluice.json('GET', `${feedPath(id)}?limit=${WHOLE}&stale=ok`, { signal })
+    const page = await sluice.json('GET', `${feedPath(id)}?${new URLSearchParams({ limit: WHOLE, ...query })}`, { signal })
     return usable(page.messages.map((record) => [timeAt(record), 1]))
   }
   const wanted = Array.from({ length: SAMPLE + 1 }, (_, i) => 1 + Math.round(i * (n - 1) / SAMPLE))
-  const records = await Promise.all(wanted.map((sequence) => sluice.feedMessage(id, sequence, { stale: 'ok' }, { signal }).catch(() => null)))
+  const records = await Promise.all(wanted.map((sequence) => sluice.feedMessage(id, sequence, query, { signal }).catch(() => null)))
   return usable(records.map((record, i) => [record ? timeAt(record) : NaN, i === 0 ? 1 : wanted[i] - wanted[i - 1]]))
 }
 
 async function chartShow(place, id, signal) {
   try {
-    const n = await newest(id, { stale: 'ok' }, signal)
+    const query = await besides()
+    const n = await newest(id, query, signal)
     if (n === 0) return
-    const chart = activity(await pointsOf(id, n, signal), n, n > WHOLE)
+    const chart = activity(await pointsOf(id, n, query, signal), n, n > WHOLE)
     if (!signal.aborted) put(place, chart)
   } catch { /* a profile without a chart is one all the same */ }
 }
@@ -96,8 +97,12 @@ export function postCard(record) {
 }
 
 function top(id) {
-  const about = h('div', { class: 'about' })
-  person(id).then(({ description }) => { if (description) put(about, markdown(description)) })
+  const about = h('div', { class: 'about', 'data-feed': id })
+  about.refresh = async () => {
+    const { description } = await person(id)
+    put(about, description && markdown(description))
+  }
+  about.refresh()
   return h('header', { class: 'profile' }, avatar(id, 'large'),
     h('div', null, h('h1', { tabindex: -1 }, name(id)), h('p', { class: 'id' }, h('code', null, id)), atomLink('feed', id)), about)
 }

@@ -1,5 +1,5 @@
 // Search as you type: people, channels, messages.
-import { sluice } from '/web/app.js'
+import { besides, sluice } from '/web/app.js'
 import { h, put } from '/web/dom.js'
 import { list } from '/web/lists.js'
 import { bodyOf, card, folded, rootOf } from '/web/messages.js'
@@ -90,7 +90,7 @@ export function view({ signal, query }) {
   const found = h('section', { 'aria-label': 'Channels' })
   const messages = h('section', { class: 'fill', 'aria-label': 'Messages' })
   let allChannels = null
-  const known = () => (allChannels ??= channels({ stale: 'ok' }, signal).catch(() => []))
+  const known = () => (allChannels ??= besides().then((query) => channels(query, signal)).catch(() => []))
   let running = new AbortController()
   let timer = null
 

@@ -144,6 +144,7 @@ test('every operation gives what the server answers', async (t) => {
   const abouts = await client.abouts(asked, { by: 'latest' })
   assert.deepStrictEqual(abouts.map((one) => one.id), asked)
   assert.deepStrictEqual(abouts[3].about, (await server.get(`/about/${encodeURIComponent(asked[3])}?by=latest`)).about)
+  assert.ok(abouts.every((one) => one.since === abouts[0].since && one.since >= first.seq))
   assert.deepStrictEqual(await client.abouts([]), [])
   await same(client.views(), '/views')
   assert.deepStrictEqual(await client.feeds().array(), await server.pages('/feeds', 'feeds'))

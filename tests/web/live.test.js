@@ -103,6 +103,77 @@ test('a new answer is added to the thread where it belongs, and a new name is sh
   clean(page, server.url)
 })
 
+// Views lag some milliseconds behind what is streamed, and whoever says stale=ok is answered by them as they are.
+test('a name that was heard of before the views had it is shown all the same', async (t) => {
+  const { server, append, roots } = await started(t)
+  const first = post(bert, 'the first answer', { root: roots[3].key, branch: roots[3].key })
+  await append(first)
+  const old = JSON.stringify({ by: 'social', abouts: [{ id: bert.id, about: {} }], since: 1 })
+  const page = await open(t, server, '#/thread/' + encodeURIComponent(roots[3].key))
+  await live(page)
+  await page.locator(`article[data-key="${first.key}"] .person bdi.nameless`).waitFor()
+  await page.route('**/about?*stale=ok*', (route) => route.fulfill({ contentType: 'application/json', body: old }))
+  await append(bert.write({ type: 'about', about: bert.id, name: 'bert of the hill' }))
+  await page.locator('article .person', { hasText: 'bert of the hill' }).waitFor()
+  clean(page, server.url)
+})
+
+test('while views are built names are what there is so far, and the newest once they are there', async (t) => {
+  const { server, append, roots } = await started(t)
+  await append(anna.write({ type: 'about', about: anna.id, name: 'anna of the lake' }))
+  const { views } = await server.get('/views')
+  let ready = false
+  const asked = []
+  const page = await open(t, server, '#/thread/' + encodeURIComponent(roots[3].key), { prepare: async (page) => {
+    await page.route('**/views', (route) => route.fulfill({ contentType: 'application/json', body: JSON.stringify({ views: views.map((view) => ({ ...view, ready })), log: {} }) }))
+    await page.route('**/about?*', (route) => {
+      asked.push(route.request().url().includes('stale=ok'))
+      if (!asked.at(-1)) return route.continue()
+      return route.fulfill({ contentType: 'application/json', body: JSON.stringify({ by: 'social', abouts: [{ id: anna.id, about: { name: 'anna of old' } }], since: 1 }) })
+    })
+  } })
+  await page.locator('article .person', { hasText: 'anna of old' }).first().waitFor()
+  ready = true
+  await page.locator('article .person', { hasText: 'anna of the lake' }).first().waitFor()
+  assert.deepStrictEqual(asked, [true, false])
+  clean(page, server.url)
+})
+
+test('what a view is made of is asked for behind the place from which on the page listens, so that nothing falls between', async (t) => {
+  const { server } = await started(t)
+  const order = []
+  const page = await open(t, server, '#/', { prepare: async (page) => {
+    await page.route('**/log', async (route) => {
+      if (route.request().method() !== 'HEAD') return route.continue()
+      await new Promise((resolve) => setTimeout(resolve, 200)) // room for a request that does not wait
+      order.push('head')
+      return route.continue()
+    })
+    await page.route(/\/(threads|about|votes)/, (route) => { order.push('view'); return route.continue() })
+  } })
+  await live(page)
+  await settled(page)
+  assert.strictEqual(order.indexOf('head'), 0)
+  assert.ok(order.includes('view'))
+  clean(page, server.url)
+})
+
+test('a profile follows what is said of it, and where one goes back to the new name is shown, too', async (t) => {
+  const { server, append } = await started(t)
+  const page = await open(t, server)
+  await live(page)
+  await settled(page)
+  await page.evaluate((hash) => { location.hash = hash }, '#/profile/' + encodeURIComponent(anna.id))
+  await page.locator('h1 .name', { hasText: 'anna' }).waitFor()
+  await append(anna.write({ type: 'about', about: anna.id, name: 'anna of the lake', description: 'I live *there*' }))
+  await page.locator('h1 .name', { hasText: 'anna of the lake' }).waitFor()
+  await page.locator('.profile .about em', { hasText: 'there' }).waitFor()
+  await page.goBack()
+  await page.locator('article[data-thread] .person', { hasText: 'anna of the lake' }).first().waitFor()
+  await page.locator('article[data-thread] .person', { hasText: /^anna$/ }).waitFor({ state: 'detached' })
+  clean(page, server.url)
+})
+
 test('when the server restarts, the page says so, goes on by itself, and misses nothing', async (t) => {
   const { server, append, roots } = await started(t)
   const page = await open(t, await door(t, server))
