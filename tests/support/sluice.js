@@ -11,10 +11,25 @@ const ROOT = process.env.SLUICE_TEST_ROOT || path.resolve(__dirname, '..', '..')
 const BIN = process.env.SLUICE_TEST_BIN || path.join(ROOT, 'build', 'sluice')
 const GEN = process.env.SLUICE_TEST_GEN || path.join(ROOT, 'build', 'release', 'tests', 'gen')
 
+// What a test leaves goes in the reverse order: a folder only when the server that may still make files in it has ended.
+const leavings = new WeakMap()
+function later(t, undo) {
+  if (!leavings.has(t)) {
+    const undos = []
+    leavings.set(t, undos)
+    t.after(async () => {
+      let failed = null
+      while (undos.length > 0) try { await undos.pop()() } catch (err) { failed = failed || err }
+      if (failed) throw failed
+    })
+  }
+  leavings.get(t).push(undo)
+}
+
 // A folder that goes with the test: pass the test's context.
 function folder(t) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'sluice-test-'))
-  t.after(() => fs.rmSync(dir, { recursive: true, force: true }))
+  later(t, () => fs.rmSync(dir, { recursive: true, force: true }))
   return dir
 }
 
@@ -60,7 +75,7 @@ class Server {
     server.args = ['serve', ...args, '--port-file', server.portFile]
     if (!args.includes('--listen')) server.args.push('--listen', '127.0.0.1:0')
     server.env = options.uid === undefined ? environment(options.env) : withoutFiles(environment(options.env))
-    t.after(() => server.kill())
+    later(t, () => server.kill())
     await server.launch()
     return server
   }
