@@ -228,8 +228,8 @@ test('cat fails with one line', (t) => {
 function start(t, args) {
   const child = spawn(BIN, args, { env: environment(), stdio: ['ignore', 'pipe', 'pipe'] })
   const said = { child, stdout: '', stderr: '' }
-  child.stdout.on('data', (data) => { said.stdout += data })
-  child.stderr.on('data', (data) => { said.stderr += data })
+  child.stdout.setEncoding('utf8').on('data', (data) => { said.stdout += data })
+  child.stderr.setEncoding('utf8').on('data', (data) => { said.stderr += data })
   said.exited = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })))
   t.after(() => child.kill('SIGKILL'))
   return said

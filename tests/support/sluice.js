@@ -84,8 +84,8 @@ class Server {
     fs.rmSync(this.portFile, { force: true })
     this.stdout = this.stderr = ''
     this.child = spawn(this.bin, this.args, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'], ...this.owner })
-    this.child.stdout.on('data', (data) => { this.stdout += data })
-    this.child.stderr.on('data', (data) => { this.stderr += data })
+    this.child.stdout.setEncoding('utf8').on('data', (data) => { this.stdout += data })
+    this.child.stderr.setEncoding('utf8').on('data', (data) => { this.stderr += data })
     this.exited = new Promise((resolve) => this.child.on('close', (code, signal) => { this.code = code; resolve({ code, signal }) }))
     let over = false
     this.exited.then(() => { over = true })
@@ -93,6 +93,7 @@ class Server {
       if (over) throw new Error(`sluice ended with ${this.code}: ${this.stderr}`)
       return fs.existsSync(this.portFile)
     }, () => 'the port file; the server said: ' + this.stderr)
+    await new Promise(setImmediate) // what it said before is read first
     this.port = Number(fs.readFileSync(this.portFile, 'utf8'))
     this.url = `http://127.0.0.1:${this.port}`
     this.ws = `ws://127.0.0.1:${this.port}`

@@ -19,7 +19,7 @@ function main(dir) {
   })
   // What a test asks of the node itself, one JSON array a line: [number, name, ...args].
   let rest = ''
-  process.stdin.on('data', (data) => {
+  process.stdin.setEncoding('utf8').on('data', (data) => {
     const lines = (rest + data).split('\n')
     rest = lines.pop()
     for (const line of lines) {
@@ -58,7 +58,7 @@ async function startNode(dir) {
   const id = new Promise((resolve, reject) => { ready = { resolve, reject } })
   child.stderr.on('data', (data) => { stderr += data })
   child.stdin.on('error', () => {})
-  child.stdout.on('data', (data) => {
+  child.stdout.setEncoding('utf8').on('data', (data) => {
     const lines = (rest + data).split('\n')
     rest = lines.pop()
     for (const line of lines.filter((text) => text.startsWith('{'))) {
