@@ -1,5 +1,6 @@
 #include "tests/support/corpus.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "store/err.h"
 #include "tests/support/flume_kit.h"
 #include "views/index_list.h"
+#include "views/index_registers.h"
 
 static void must(bool ok, const char *what, int err)
 {
@@ -436,5 +438,64 @@ void corpus_dump(struct kv_txn *txn, const struct view *view, struct buf *out)
             corpus_dump_postings(txn, view->tables[i], out);
         else
             corpus_dump_table(txn, view->tables[i], out);
+    }
+}
+
+/* ---- entry by entry --------------------------------------------------------------------------------------------- */
+
+static void print_list(struct kv_txn *txn, const char *name, kv_table table, bool payload, struct buf *out)
+{
+    struct term term = { 0 };
+    uint64_t count, last;
+    while (list_next_term(txn, table, payload, term.len == 0 ? NULL : &term, &term, &count, &last) == 1) {
+        struct list_iter iter;
+        struct list_entry entry;
+        int err = list_iter_open(txn, table, payload, &term, false, &iter);
+        must(err == OK, "list_iter_open", err);
+        while (list_next(&iter, &entry) == 1) {
+            (void)buf_printf(out, "%s ", name);
+            dump_slice(out, (struct slice){ (const char *)term.bytes, term.len });
+            (void)buf_printf(out, " %" PRIu64 " %" PRIu64 "\n", entry.at, entry.payload);
+        }
+        list_iter_close(&iter);
+    }
+}
+
+/* `slots` 0: the value as it is. */
+static void print_table(struct kv_txn *txn, const char *name, kv_table table, size_t slots, struct buf *out)
+{
+    struct register_slot registers[REGISTER_SLOTS_MAX];
+    struct kv_cursor *cursor;
+    struct slice key, value;
+    int err = kv_cursor_open(txn, table, &cursor);
+    must(err == OK, "kv_cursor_open", err);
+    for (int found = kv_first(cursor, &key, &value); found == 1; found = kv_next(cursor, &key, &value)) {
+        if (slots > 0) err = register_read(value, slots, registers);
+        must(err == OK, "register_read", err);
+        for (size_t i = 0; i < slots || i == 0; i++) {
+            if (slots > 0 && registers[i].seq == SEQ_EMPTY) continue;
+            (void)buf_printf(out, "%s ", name);
+            dump_slice(out, key);
+            if (slots > 0)
+                (void)buf_printf(out, " %zu %.17g %" PRId64, i, registers[i].order, registers[i].seq);
+            else
+                dump_slice(out, value);
+            (void)buf_puts(out, "\n");
+        }
+    }
+    kv_cursor_close(cursor);
+}
+
+void corpus_print(struct kv_txn *txn, const struct view *view, struct buf *out)
+{
+    const struct view_ops *ops = view->ops;
+    for (size_t i = 0; ops->fields != NULL && ops->fields[i].name != NULL; i++)
+        print_list(txn, ops->fields[i].name, view->fields[i], false, out);
+    for (size_t i = 0; ops->tables != NULL && ops->tables[i].name != NULL; i++) {
+        const struct view_table *table = &ops->tables[i];
+        if (table->shape == TABLE_POSTINGS || table->shape == TABLE_LIST)
+            print_list(txn, table->name, view->tables[i], table->shape == TABLE_LIST, out);
+        else
+            print_table(txn, table->name, view->tables[i], table->slots, out);
     }
 }

@@ -58,4 +58,7 @@ void corpus_dump_table(struct kv_txn *txn, kv_table table, struct buf *out);
 void corpus_dump_postings(struct kv_txn *txn, kv_table table, struct buf *out);
 void corpus_dump(struct kv_txn *txn, const struct view *view, struct buf *out);
 
+/* A line for each entry of a list, each offer that a register keeps and each value of other tables: how they are laid out does not show. */
+void corpus_print(struct kv_txn *txn, const struct view *view, struct buf *out);
+
 #endif

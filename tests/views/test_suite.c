@@ -1,5 +1,6 @@
 /* One suite for every view of views.def: a check is written once and run on each of them, over random records. */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/err.h"
@@ -260,6 +261,90 @@ static void check_odd_sizes(struct suite *suite)
 Test(views, a_batch_of_no_records_changes_nothing)
 {
     suite_each(check_odd_sizes);
+}
+
+/* ---- records that are deleted ----------------------------------------------------------------------------------- */
+
+struct lines {
+    struct buf text;
+    char **items; /* sorted */
+    size_t count;
+};
+
+static int line_order(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* What the view says after these records alone. */
+static void lines_of(struct suite *suite, const struct view_record *records, size_t count, struct lines *ret_lines)
+{
+    struct lines lines = { 0 };
+    struct kv_txn *txn;
+    suite_clear(suite);
+    SUITE_ASSERT(suite, kv_begin_write(suite->store.kv, &txn) == OK);
+    SUITE_ASSERT(suite, view_store_apply(txn, &suite->view, records, count) == OK);
+    buf_init(&lines.text, 1 << 26);
+    corpus_print(txn, &suite->view, &lines.text);
+    kv_abort(txn);
+    SUITE_ASSERT(suite, lines.text.err == OK && buf_putc(&lines.text, '\0') == OK);
+    lines.items = malloc(lines.text.len * sizeof *lines.items);
+    cr_assert_not_null(lines.items);
+    char *rest = lines.text.data;
+    for (char *line = strsep(&rest, "\n"); rest != NULL; line = strsep(&rest, "\n"))
+        lines.items[lines.count++] = line;
+    qsort(lines.items, lines.count, sizeof *lines.items, line_order);
+    *ret_lines = lines;
+}
+
+static void lines_free(struct lines *lines)
+{
+    free(lines->items);
+    buf_free(&lines->text);
+}
+
+static bool lines_have(const struct lines *lines, char *line)
+{
+    return bsearch(&line, lines->items, lines->count, sizeof line, line_order) != NULL;
+}
+
+static bool has_registers(const struct view_ops *ops)
+{
+    bool has = false;
+    for (size_t i = 0; ops->tables != NULL && ops->tables[i].name != NULL; i++)
+        has = has || ops->tables[i].shape == TABLE_REGISTERS;
+    return has;
+}
+
+/* Nobody tells a view that a record is deleted which it has read. What it says then may differ from what it would say if it were built anew by what deleted
+ * records said, and by nothing else: a reader who leaves those out is told nothing that was never so. */
+static void check_deleted(struct suite *suite)
+{
+    struct view_record left[RECORDS], gone[RECORDS];
+    size_t left_count = 0, gone_count = 0;
+    struct lines before, anew, deleted;
+    for (size_t i = 0; i < RECORDS; i++)
+        if (dice_roll(&suite->dice, 3) == 0)
+            gone[gone_count++] = suite->corpus.records[i];
+        else
+            left[left_count++] = suite->corpus.records[i];
+    lines_of(suite, suite->corpus.records, RECORDS, &before);
+    lines_of(suite, left, left_count, &anew);
+    lines_of(suite, gone, gone_count, &deleted);
+    for (size_t i = 0; i < before.count; i++)
+        SUITE_ASSERT(suite, lines_have(&anew, before.items[i]) || lines_have(&deleted, before.items[i]));
+    /* nothing that is left is missing, but for offers that a deleted record has beaten */
+    for (size_t i = 0; !has_registers(suite->ops) && i < anew.count; i++)
+        SUITE_ASSERT(suite, lines_have(&before, anew.items[i]));
+    SUITE_ASSERT(suite, before.count > 0 && before.count <= anew.count + deleted.count);
+    lines_free(&before);
+    lines_free(&anew);
+    lines_free(&deleted);
+}
+
+Test(views, what_is_deleted_later_is_all_that_a_rebuild_changes)
+{
+    suite_each(check_deleted);
 }
 
 Test(views, names_tables_and_fields_are_told_apart)
