@@ -11,6 +11,7 @@
 #include "server/rows.h"
 #include "server/text.h"
 #include "store/blob_dir.h"
+#include "store/utf8.h"
 
 /* A JSON page stops growing long before this (rows.c); one record of LOG_RECORD_MAX shown as base64 has to fit. */
 #define REPLY_MAX ((size_t)64 << 20)
@@ -127,6 +128,18 @@ static const struct problem *problem_named(const char *name)
     return internal;
 }
 
+/* What is no UTF-8 is made a byte that never is, so that it reads as a replacement character: half of a surrogate pair would be an escape that strict
+ * readers of JSON refuse, and with it the whole answer. */
+static void detail_clean(char *detail, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        size_t n = utf8_length((const unsigned char *)detail + at, len - at);
+        if (n == 0) detail[at++] = (char)0xFF;
+        at += n;
+    }
+}
+
 int api_problem(struct api_reply *reply, const char *name, const char *extra, const char *fmt, ...)
 {
     char detail[1024];
@@ -146,6 +159,7 @@ int api_problem(struct api_reply *reply, const char *name, const char *extra, co
     buf_reset(body);
     buf_printf(body, "{\"type\":\"/problems/%s\",\"title\":\"%s\",\"status\":%d,\"detail\":", problem->name,
                problem->title, problem->status);
+    detail_clean(detail, detail_len);
     buf_put_json(body, detail, detail_len);
     if (extra != NULL) buf_puts(body, extra);
     buf_putc(body, '}');

@@ -1,4 +1,4 @@
-/* Is this UTF-8? Shared by the files of this folder that read text. */
+/* Is this UTF-8? */
 #ifndef STORE_UTF8_H
 #define STORE_UTF8_H
 

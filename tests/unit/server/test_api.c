@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <jansson.h>
 #include <string.h>
 
 #include "server/api.h"
@@ -50,6 +51,22 @@ Test(api, a_problem_replaces_what_was_written_before)
     (void)api_problem(&reply, "no-such-problem", NULL, "x");
     cr_expect_eq(reply.status, 500);
     cr_expect(!body_has("half"));
+}
+
+/* Bytes of clients are quoted in details. Half a character is an escape that strict readers of JSON refuse (here jansson), whatever it was in. */
+Test(api, a_problem_that_quotes_what_is_no_text_is_one_for_strict_readers)
+{
+    static const char *const quoted[] = { "\xED\xA7\xA7", "a\xED\xBF\xBF", "\xED\xA0\x80\xED\xB0\x80", "\xFF\xC3" };
+    for (size_t i = 0; i < sizeof quoted / sizeof *quoted; i++) {
+        json_error_t error;
+        (void)api_problem(&reply, "bad-parameter", NULL, "there is no parameter %s here \xC3\xA4", quoted[i]);
+        json_t *body = json_loadb(reply.body.data, reply.body.len, 0, &error);
+        cr_assert_not_null(body, "%zu: %s", i, error.text);
+        const char *detail = json_string_value(json_object_get(body, "detail"));
+        cr_expect_not_null(strstr(detail, "\xEF\xBF\xBD"), "%zu", i);
+        cr_expect_not_null(strstr(detail, " here \xC3\xA4"), "%zu", i);
+        json_decref(body);
+    }
 }
 
 Test(api, every_code_has_a_problem)
