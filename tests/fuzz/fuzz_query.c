@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/near_params.h"
 #include "server/rows_log.h"
 #include "server/text.h"
 #include "tests/support/stock.h"
+#include "views/graph.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -100,12 +102,24 @@ static int expected_err(const struct stock *stock)
     return max <= since && !is_record(stock, max) ? ERR_BOUNDARY : OK;
 }
 
+static struct near *near; /* authors within the hops that were asked for; NULL = all */
+
+static void near_read(struct stock *stock)
+{
+    struct graph_walk *walk = NULL;
+    near = NULL;
+    if (!near_params_given(&read_params.near)) return;
+    must(near_open(&stock->server, &read_params.near, 60000, &walk, &near) == OK, "a walk that does not end");
+    graph_close(walk);
+}
+
 static bool wanted(const struct stock *stock, size_t i)
 {
     const struct log_range *range = &read_params.range;
     int64_t seq = stock->corpus.records[i].seq;
     if (seq < range->min || seq > range->max || stock->deleted[i]) return false;
     if ((read_params.above && seq == range->min) || (read_params.below && seq == range->max)) return false;
+    if (near != NULL && !near_has(near, &stock->corpus.messages[i].author_ref)) return false;
     return filter_match(&read_params.filter, &stock->corpus.messages[i]);
 }
 
@@ -140,7 +154,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int err = rows_log_open_params(&stock->server, &read_params, &rows);
     must(err == expected_err(stock), "a bound is judged otherwise");
     if (err != OK) return 0;
+    near_read(stock);
     check_rows(stock, rows, public_only);
+    near_close(&stock->server, near);
     rows_free(rows);
     return 0;
 }
