@@ -73,13 +73,12 @@ test('while the views are behind, the page says how far they are, and shows what
   const lines = [author.write({ type: 'post', text: 'what there is' })].map((message) => JSON.stringify({ ...message, length: undefined, timestamp: 1600000000000 }))
   const server = await Server.start(t, ['--data', importLines(t, lines)])
   const asked = []
+  let share = 0.4
   const page = await open(t, server, '#/', { prepare: async (page) => {
     const { views } = await server.get('/views')
-    let share = 0.4
-    await page.route('**/views', (route) => {
-      share = Math.min(0.9, share + 0.02)
-      return route.fulfill({ contentType: 'application/json', body: JSON.stringify({ views: views.map((view) => ({ ...view, ready: false, done: 100 * share, total: 100, eta: 30 })), log: { head: 1, durable: 1, count: 1 } }) })
-    })
+    await page.route('**/views', (route) => route.fulfill({ contentType: 'application/json', body: JSON.stringify({
+      views: views.map((view) => ({ ...view, ready: false, done: 100 * share, total: 100, eta: 30 })), log: { head: 1, durable: 1, count: 1 }
+    }) }))
     await page.route('**/threads?*', (route) => {
       asked.push(route.request().url())
       if (route.request().url().includes('stale=ok')) return route.continue()
@@ -88,8 +87,9 @@ test('while the views are behind, the page says how far they are, and shows what
   } })
   await page.locator('h2', { hasText: 'Sluice is reading the log' }).waitFor()
   const progress = page.locator('main progress')
-  const first = Number(await progress.getAttribute('value'))
-  await page.waitForFunction((value) => Number(document.querySelector('main progress').getAttribute('value')) > value, first)
+  assert.strictEqual(Number(await progress.getAttribute('value')), 0.4)
+  share = 0.6 // it is asked for as long as it is behind
+  await page.waitForFunction(() => Number(document.querySelector('main progress').getAttribute('value')) === 0.6)
   await page.locator('main', { hasText: 'about 30 seconds to go' }).waitFor()
   await page.getByRole('button', { name: 'Show what there is so far' }).click()
   await page.locator('article', { hasText: 'what there is' }).waitFor()
