@@ -96,6 +96,8 @@ struct api_request {
     bool may_publish; /* the client may have messages signed in the owner's name */
     bool may_embed;   /* a page of another origin asks, which may show what it gets: a picture */
 
+    const struct log *log; /* of server->flume when this call of the handler began; NULL in a server without one */
+
     /* kept between two calls of the handler */
     const struct api_route *route; /* set by the first dispatch: parameters are parsed once and stay where they are */
     void *decoded;                 /* where the query's parameters stand, and what decoded ones point into */

@@ -326,11 +326,26 @@ static bool request_parse(struct api_request *req, struct api_reply *reply, cons
     return why == NULL;
 }
 
+static const struct log *log_now(const struct server *server)
+{
+    return server->flume != NULL ? flume_log(server->flume) : NULL;
+}
+
+/* What a read was refused for while the owner of the log put another one in its place was looked for in both. */
+static int handler_call(struct api_request *req, struct api_reply *reply)
+{
+    req->log = log_now(req->server);
+    int answer = req->route->handler(req, reply);
+    bool refused = answer == API_DONE && reply->status >= 400 && reply->status != 503;
+    if (!refused || req->method == API_POST || log_now(req->server) == req->log) return answer;
+    return api_problem_err(reply, err_set(ERR_CHANGED, "the log was replaced by its owner meanwhile: ask again"));
+}
+
 int api_dispatch(struct api_request *req, struct api_reply *reply)
 {
     /* the reply is a new one where a handler is begun anew */
     reply->uri_ids = req->uri_ids;
-    if (req->route != NULL) return req->route->handler(req, reply);
+    if (req->route != NULL) return handler_call(req, reply);
     if (req->target.len == 0 ||
         (req->target.data[0] != '/' && !(req->method == API_OPTIONS && text_is(req->target, "*"))))
         return api_problem(reply, "bad-request", NULL, "the request target has to start with /");
@@ -347,5 +362,5 @@ int api_dispatch(struct api_request *req, struct api_reply *reply)
     const struct slice *ids = api_query(req, "ids");
     if (ids != NULL) (void)ids_text(*ids, &req->uri_ids); /* what is none of them, api_query_only refuses */
     reply->uri_ids = req->uri_ids;
-    return route->handler(req, reply);
+    return handler_call(req, reply);
 }

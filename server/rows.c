@@ -25,6 +25,10 @@ int rows_next(struct rows *rows, struct buf *out)
     step_let();
     size_t start = out->len;
     int got = rows->ops->next(rows, out);
+    if (rows->log != NULL && flume_log(rows->server->flume) != rows->log) {
+        out->len = start;
+        return err_set(ERR_CHANGED, "the log was replaced by its owner: read again from the start");
+    }
     if (got == 1 && rows->uri_ids && ids_to_uris(out, start) != OK) got = out->err;
     if (got == 1 && rows->limit > 0 && --rows->limit == 0) rows->ended = true;
     return got;
@@ -245,6 +249,7 @@ static int page_collect(const struct api_request *req, struct api_reply *reply, 
 int api_reply_rows(struct api_request *req, struct api_reply *reply, struct rows *rows)
 {
     int format = api_format_of(req, reply);
+    rows->log = req->log;
     if (format < 0 || (format == API_JSON && !page_limit(req, reply, rows))) {
         rows_free(rows);
         return API_DONE;

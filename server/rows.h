@@ -27,12 +27,13 @@ struct rows {
     int64_t limit;      /* rows still to be given; -1 = no limit */
     bool live;          /* more may come after the last one */
     bool ended;
-    bool fresh;     /* the last row comes of a record above `since` */
-    bool watched;   /* rows_watch */
-    bool uri_ids;   /* rows_next gives ssb: URIs in place of ids (ids.h) */
-    uint32_t views; /* that the rows are made from */
-    int64_t since;  /* what the answer knows: set when the rows are opened */
-    int64_t cursor; /* seq of the last row, SEQ_EMPTY before the first: SSE's id */
+    bool fresh;            /* the last row comes of a record above `since` */
+    bool watched;          /* rows_watch */
+    bool uri_ids;          /* rows_next gives ssb: URIs in place of ids (ids.h) */
+    uint32_t views;        /* that the rows are made from */
+    const struct log *log; /* the only one that they may be made from; NULL = it is not looked at */
+    int64_t since;         /* what the answer knows: set when the rows are opened */
+    int64_t cursor;        /* seq of the last row, SEQ_EMPTY before the first: SSE's id */
 };
 
 /* rows->ops->next under rows->limit: the one that everybody calls. */

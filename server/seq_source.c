@@ -105,9 +105,10 @@ static int cursor_peek(struct seq_source *source, int64_t *ret_seq)
 
 int seq_source_peek(struct seq_source *source, struct flume *flume, int64_t *ret_seq)
 {
-    if (flume_log(flume) != source->log)
-        return err_set(ERR_CHANGED, "the log was replaced by its owner: read again from the start");
-    return source->queue != NULL ? queue_peek(source, flume, ret_seq) : cursor_peek(source, ret_seq);
+    int got = source->queue != NULL ? queue_peek(source, flume, ret_seq) : cursor_peek(source, ret_seq);
+    /* Afterwards: a query goes by the views of the log that is in place when it looks. */
+    if (flume_log(flume) == source->log) return got;
+    return err_set(ERR_CHANGED, "the log was replaced by its owner: read again from the start");
 }
 
 void seq_source_take(struct seq_source *source)
