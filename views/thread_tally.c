@@ -105,16 +105,15 @@ static void voter_note(struct voter *voters, size_t *count, const struct voter *
     *count += i == *count;
 }
 
-/* Those of one target, in the order of the log: the last of an author counts. */
-static int teller_count(struct teller *teller, const struct ref *id, const struct mention *mentions, size_t count,
-                        struct thread_tally *tally)
+/* The mentions of one target, from here to there, in the order of the log: the last of an author counts. */
+static int teller_count(struct teller *teller, const struct ref *id, size_t from, size_t to, struct thread_tally *tally)
 {
     struct voter voters[OUTSIDE_MAX], voter;
     size_t voter_count = 0;
     const struct message *message = &teller->message;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = from; i < to; i++) {
         struct log_record record;
-        int64_t seq = (int64_t)mentions[i].seq;
+        int64_t seq = (int64_t)teller->mentions[i].seq;
         double value;
         int err = log_get(teller->read->log, seq, &record);
         if (err == OK) err = message_scan(&teller->message, record.value.data, record.value.len);
@@ -138,8 +137,7 @@ static int teller_tell(struct teller *teller)
         struct thread_tally *tally = &teller->tallies[target->number], count = { 0, 0 };
         for (to = from; to < teller->mention_count && teller->mentions[to].target == i;)
             to++;
-        int err = target->outside > OUTSIDE_MAX ? ERR_DELETED
-                                                : teller_count(teller, id, teller->mentions + from, to - from, &count);
+        int err = target->outside > OUTSIDE_MAX ? ERR_DELETED : teller_count(teller, id, from, to, &count);
         if (err == ERR_DELETED) err = teller_ask_lists(teller, id, &count);
         if (err == OK && i % OUTSIDE_MAX == 0) err = flume_read_late(teller->read);
         if (err != OK) return err;
