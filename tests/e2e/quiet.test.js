@@ -49,10 +49,12 @@ async function clients(t, server, first, reads) {
 
 const descriptors = (server) => fs.readdirSync(`/proc/${server.child.pid}/fd`).length
 
-// The threads that are awake now.
+// The threads that are awake now; one that has ended since it was listed is not.
 function awake(server) {
   const tasks = `/proc/${server.child.pid}/task`
-  return fs.readdirSync(tasks).filter((id) => !/^.*\) S/s.test(fs.readFileSync(`${tasks}/${id}/stat`, 'latin1')))
+  return fs.readdirSync(tasks).filter((id) => {
+    try { return !/^.*\) S/s.test(fs.readFileSync(`${tasks}/${id}/stat`, 'latin1')) } catch { return false }
+  })
 }
 
 // A thread that spins is awake each time that somebody looks.
