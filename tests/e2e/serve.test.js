@@ -225,7 +225,7 @@ test('SIGTERM ends it cleanly within five seconds, also with streams and sockets
   assert.strictEqual(code, 0, server.stderr)
   assert.ok(Date.now() - before < 5000)
   assert.strictEqual(await closed, 1001)
-  assert.ok(stream.ended)
+  await stream.until((s) => s.ended, 'the end of the stream')
 })
 
 test('a second owner of the folder gets a clear error', async (t) => {
