@@ -190,6 +190,7 @@ test(`a list is gone on with from where it was (seed ${seed})`, async (t) => {
     if (round < 4) await until(() => syncs > world.random.below(lists.length), 'some of them')
     else await settles(server, lists.map(([target, , fold], i) => ({ name: 'socket', target, fold, rows: () => states[i].rows })))
     socket.socket.terminate()
+    await socket.until((c) => c.closed !== null, 'what has come already to be taken')
     await append(server, world.many(10))
   }
 })
