@@ -229,7 +229,7 @@ test('it goes on where the feed stands, also behind messages that were signed el
   let state = validate.initial()
   for (let i = 0; i < 10; i++) {
     // as from the future: a clock that is behind must not make the next one older
-    state = validate.appendNew(state, null, keys, { type: 'post', text: 'signed elsewhere' }, Date.now() + 1e9 + i)
+    state = validate.appendNew(state, null, keys, { type: 'post', text: 'signed elsewhere' }, Date.now() + 1e9 + 10 * i)
     const sent = await server.post('/log', state.queue.pop().value, { ...bearer(ALL), Prefer: 'durability=relaxed' })
     assert.strictEqual(sent.status, 202, sent.text)
     const res = await publish(post(`and here ${i}`))
