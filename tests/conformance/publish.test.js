@@ -180,9 +180,10 @@ test('whatever stands where the node should be, the answer is a clear one', asyn
     ['calls us first', (socket) => socket.write(Buffer.concat([frame(2, 1, '{"name":["manifest"],"args":[]}'), frame(1, -1, KEY)])), 202]
   ]
   await impostor(t, dir, (socket) => socket.once('data', (data) => peers.find(([what]) => data.includes(what))[1](socket)))
-  const { publish } = await follow(t, dir, '--node-timeout', '1', '--wait-timeout', '0')
+  // for who never answers no test has to wait longer than it must, and nobody else is late because the machine is
+  const soon = await follow(t, dir, '--node-timeout', '1', '--wait-timeout', '0'), patient = await follow(t, dir, '--wait-timeout', '0')
   await Promise.all(peers.map(async ([what, , status, type]) => {
-    const res = await publish(post(what))
+    const res = await (status === 504 ? soon : patient).publish(post(what))
     assert.strictEqual(res.status, status, `${what}: ${res.text}`)
     if (status === 202) return assert.deepStrictEqual(res.json, { key: KEY }, what)
     assert.ok(res.json.type.endsWith(type), `${what}: ${res.text}`)
