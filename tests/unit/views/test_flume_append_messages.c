@@ -350,10 +350,12 @@ Test(append_ssb, the_chain_rule_holds_and_readers_are_served_while_appends_never
 }
 
 /* While the views of the chain rule are built, appends wait, up to their deadline. */
-static atomic_bool slow;
+static atomic_bool early, slow;
 static int slow_write(const struct view *view, struct kv_txn *txn, struct view_batch *batch)
 {
     (void)view, (void)txn, (void)batch;
+    while (atomic_load(&early)) /* nobody is about to append */
+        usleep(1000);
     if (atomic_load(&slow)) usleep(400000);
     return OK;
 }
@@ -374,9 +376,11 @@ Test(append_ssb, wait_for_the_views_of_the_chain_rule)
     for (int i = 0; i < 45000; i++) /* more than one part of a build */
         (void)fake_disk_write(append_disk, "{}");
     append_options.views = views;
+    atomic_store(&early, true);
     atomic_store(&slow, true);
     append_flume = kit_open(&append_options);
     job = (struct flume_append){ .messages = &m[1], .count = 1, .seqs = seqs, .deadline_ms = flume_now_ms() + 20 };
+    atomic_store(&early, false);
     cr_assert_eq(kit_append(append_flume, &job), ERR_TIMEOUT);
     cr_assert_not_null(strstr(job.detail, "feeds"), "%s", job.detail);
     cr_assert_eq(append(&m[1], 1, &job), OK, "%s", job.detail);
