@@ -147,7 +147,7 @@ $(B)/tests/soak_inject.so: tests/soak/inject.c
 	$(QUIET)$(CC) -std=c17 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -fPIC -shared $< -ldl -o $@
 
 # Programs that crash on purpose: what the program calls goes through tests/crash/fault.c first.
-CRASHES      = power faults api check
+CRASHES      = power faults start api check
 CRASH_SHARED = $(call objects,$(addprefix tests/crash/,check.c disk.c fault.c))
 comma       := ,
 CRASH_WRAPS  = $(addprefix -Wl$(comma)--wrap=,$(shell cat tests/crash/fault.names))
