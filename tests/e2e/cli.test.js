@@ -444,6 +444,22 @@ test('import writes the file that flumelog-offset would write', (t) => {
   assert.strictEqual(fs.statSync(dir).mode & 0o077, 0)
 })
 
+test('a torn tail is cut off by whoever opens the log to write, who says where it went', (t) => {
+  const dir = folder(t)
+  const { items } = JSON.parse(fs.readFileSync(fixture('index.json')))['offset-v3-32.log']
+  const torn = fs.readFileSync(fixture('offset-v3-32-torn.log'))
+  const log = path.join(dir, 'log.offset')
+  fs.writeFileSync(log, torn)
+  const opened = () => run(['import', '--data', dir, '--accept', 'any', '-'], { input: '{"more":1}\n' })
+  const first = opened()
+  assert.strictEqual(first.status, 0, first.stderr)
+  const [, where, offset, bytes, saved] = first.stderr.match(/event=torn_tail_cut log="([^"]+)" offset=(\d+) bytes=(\d+) saved="([^"]+)"/)
+  assert.deepStrictEqual([where, Number(offset), Number(bytes)], [log, items.at(-1), torn.length - items.at(-1)])
+  assert.deepStrictEqual(fs.readFileSync(saved), torn.subarray(items.at(-1)))
+  assert.deepStrictEqual(rowsOf(fine(['cat', '--data', dir])).map((row) => JSON.parse(row).seq), items)
+  assert.doesNotMatch(opened().stderr, /torn_tail_cut/)
+})
+
 test('the first bad line ends the import, which names it and keeps what came before', (t) => {
   const swap = (i, make) => lines.slice(0, 30).map((line, n) => n === i ? make(records[i], line) : line)
   const bad = {

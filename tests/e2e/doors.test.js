@@ -74,6 +74,15 @@ test('IPv6: by its address, and all addresses of both kinds', { skip: WITHOUT_V6
   assert.strictEqual(await answers({ host: '::1', port: beside.port }), 200)
 })
 
+test('localhost is both of its addresses, on one port', async (t) => {
+  const server = await Server.start(t, ['--data', folder(t), '--listen', 'localhost:0'])
+  assert.strictEqual(await answers({ host: '127.0.0.1', port: server.port }), 200)
+  if (WITHOUT_V6) return
+  assert.strictEqual(await answers({ host: '::1', port: server.port }), 200)
+  const healthy = run(['healthcheck', '--url', `http://[::1]:${server.port}`])
+  assert.strictEqual(healthy.status, 0, healthy.stderr)
+})
+
 test('what is no place to listen at is told, and how one is written', (t) => {
   for (const door of ['8990', ':8990', '127.0.0.1', '127.0.0.1:', '127.0.0.1:70000', '127.0.0.1:8x', '::1:8990', '[]:8990', `${'h'.repeat(300)}:1`]) {
     refused(t, [door], USAGE, /HOST:PORT|--listen/)
