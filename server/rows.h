@@ -64,8 +64,4 @@ int record_show(const struct server *server, const struct log *log, const struct
 /* The same with a newline behind it, if that is known to be a copy and `out` has the memory; false = nothing was done. */
 bool record_copy(const struct server *server, const struct log *log, const struct log_record *record, struct buf *out);
 
-/* Records of the log in log order, through a filter: /log, and subscriptions of /live. */
-int rows_log_open(struct server *server, const struct filter *filter, const struct log_range *range,
-                  struct rows **ret_rows);
-
 #endif

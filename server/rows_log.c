@@ -187,13 +187,3 @@ int rows_log_open_params(struct server *server, const struct filter_params *para
     *ret_rows = &self->rows;
     return OK;
 }
-
-int rows_log_open(struct server *server, const struct filter *filter, const struct log_range *range,
-                  struct rows **ret_rows)
-{
-    struct filter_params params;
-    filter_params_init(&params);
-    params.filter = *filter;
-    params.range = *range;
-    return rows_log_open_params(server, &params, ret_rows);
-}
