@@ -153,11 +153,19 @@ const attacks = {
   },
 
   'a thousand WebSockets that wait': async (server) => {
-    const raws = await crowd(server, 1000, async (raw) => {
-      await raw.send(UPGRADE('/live?old=false'))
-      await raw.until(() => raw.received().includes('"sync":true'), 'sync')
-    })
-    await sleep(500)
+    // who is not heard of for two heartbeats is taken for gone, and until all are there may take as long
+    const raws = []
+    const beat = setInterval(() => raws.forEach((raw) => raw.send(frame(10))), 1000)
+    try {
+      await crowd(server, 1000, async (raw) => {
+        await raw.send(UPGRADE('/live?old=false'))
+        await raw.until(() => raw.received().includes('"sync":true'), 'sync')
+        raws.push(raw)
+      })
+      await sleep(500)
+    } finally {
+      clearInterval(beat)
+    }
     assert.ok(raws.every((raw) => !raw.ended))
     const used = resident(server)
     closeAll(raws)
