@@ -92,7 +92,8 @@ bool record_copy(const struct server *server, const struct log *log, const struc
 static int record_put(const struct log_record *record, struct slice format, struct buf *out)
 {
     struct slice value = record->value, rest;
-    bool one_line = true, valid = json_valid_look(value, &one_line);
+    struct json_look look = { .one_line = true };
+    bool valid = json_valid_look(value, &look);
     size_t start = out->len;
     (void)buf_puts(out, "{\"seq\":");
     (void)buf_put_int(out, record->seq);
@@ -102,8 +103,8 @@ static int record_put(const struct log_record *record, struct slice format, stru
         (void)buf_append(out, format.data, format.len);
         (void)buf_puts(out, "\",");
     }
-    if (valid && record_has_key(value, &rest)) {
-        if (buf_append(out, rest.data, rest.len) == OK && !one_line) json_one_line(out, start);
+    if (valid && record_has_key(value, &rest) && !record_names_ours(value, &look)) {
+        if (buf_append(out, rest.data, rest.len) == OK && !look.one_line) json_one_line(out, start);
         return out->err;
     }
     if (!valid) {

@@ -54,7 +54,7 @@ void rows_copy_framed(struct rows *rows, enum api_format format, struct buf *out
 int rows_error_framed(int err, enum api_format format, struct buf *out);
 
 /* One record as the API shows it: {"seq":N,"key":…,"value":…,"timestamp":…}: the stored bytes with seq spliced in front. A record that is no object with a
- * "key" in front is shown as {"seq":N,"value":RECORD}; one that is no JSON as {"seq":N,"base64":"…"}. Newlines between tokens become spaces. */
+ * "key" in front, or has a name of ours (record_names_ours), is shown as {"seq":N,"value":RECORD}; one that is no JSON as {"seq":N,"base64":"…"}. Newlines between tokens become spaces. */
 int record_print(const struct log_record *record, struct buf *out);
 
 /* The same for a record of `log`, and behind seq `"encrypted":FORMAT` if its content is. Cheaper: what was found out about the record is remembered in

@@ -184,8 +184,15 @@ static inline const byte *pass_begin(const byte *p, const byte *end, struct nest
     return object ? pass_name(p, end, ret_lines) : p;
 }
 
+static inline void look_comma(struct json_look *look, const byte *comma)
+{
+    look->last = (const char *)comma + 1;
+    if (++look->members == 2) look->second = look->last;
+}
+
 /* What follows a value: closing brackets, then a comma (*ret_more) or the end of the text. */
-static inline const byte *pass_end(const byte *p, const byte *end, struct nest *nest, bool *ret_more, bool *ret_lines)
+static inline const byte *pass_end(const byte *p, const byte *end, struct nest *nest, bool *ret_more, bool *ret_lines,
+                                   struct json_look *look)
 {
     for (;;) {
         p = pass_space(p, end, ret_lines);
@@ -195,6 +202,7 @@ static inline const byte *pass_end(const byte *p, const byte *end, struct nest *
         bool object = nest_in_object(nest);
         if (*p == ',') {
             *ret_more = true;
+            if (nest->depth == 1) look_comma(look, p);
             return object ? pass_name(p + 1, end, ret_lines) : p + 1;
         }
         if (*p != (object ? '}' : ']')) return NULL;
@@ -203,26 +211,27 @@ static inline const byte *pass_end(const byte *p, const byte *end, struct nest *
     }
 }
 
-bool json_valid_look(struct slice text, bool *ret_one_line)
+bool json_valid_look(struct slice text, struct json_look *ret_look)
 {
     if (text.data == NULL) return false;
     const byte *p = (const byte *)text.data, *end = p + text.len;
     struct nest nest;
     nest.depth = 0;
     bool whole, more = true, lines = false;
+    *ret_look = (struct json_look){ .members = 1 };
     while (more) {
         p = pass_begin(p, end, &nest, &whole, &lines);
         if (p == NULL) return false;
         if (!whole) continue;
-        p = pass_end(p, end, &nest, &more, &lines);
+        p = pass_end(p, end, &nest, &more, &lines, ret_look);
         if (p == NULL) return false;
     }
-    *ret_one_line = !lines;
+    ret_look->one_line = !lines;
     return true;
 }
 
 bool json_valid(struct slice text)
 {
-    bool one_line;
-    return json_valid_look(text, &one_line);
+    struct json_look look;
+    return json_valid_look(text, &look);
 }

@@ -10,7 +10,13 @@
  * is shown inside a JSON answer or a text frame has to pass here first. One pass, no allocation. */
 bool json_valid(struct slice text);
 
-/* The same; of valid text it also says whether it stands on one line. */
-bool json_valid_look(struct slice text, bool *ret_one_line);
+/* The same; of valid text it also says more. */
+struct json_look {
+    bool one_line;
+    size_t members; /* of the outermost bracket, counted by its commas: 1 of an empty one, too */
+    const char *second,
+        *last; /* where the second and the last of them begin, behind the comma; NULL = there is one only */
+};
+bool json_valid_look(struct slice text, struct json_look *ret_look);
 
 #endif

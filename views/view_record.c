@@ -68,12 +68,37 @@ int record_content(struct slice record, struct slice *ret_content)
     return record_member(record, "content", ret_content);
 }
 
+static bool member_is(const char *member, struct slice name, struct slice record)
+{
+    return (size_t)(record.data + record.len - member) >= name.len && memcmp(member, name.data, name.len) == 0;
+}
+
+/* `{"key":…,"value":…,"timestamp":…}`, as all programs write it. */
+static bool record_is_usual(struct slice record, const struct json_look *look)
+{
+    return look->members == 3 && member_is(look->second, SLICE_LITERAL("\"value\""), record) &&
+           member_is(look->last, SLICE_LITERAL("\"timestamp\""), record);
+}
+
+bool record_names_ours(struct slice record, const struct json_look *look)
+{
+    static const char *const ours[] = { "seq", "encrypted", "id", "rank", "snippet" };
+    struct json_iter iter;
+    struct json_member member;
+    if (record_is_usual(record, look) || json_open(record, &iter) != OK) return false;
+    while (json_next(&iter, &member) == 1)
+        for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+            if (json_key_is(&member, ours[i])) return true;
+    return false;
+}
+
 bool record_is_line(struct slice record)
 {
     static const char start[] = "{\"key\"";
-    bool one_line;
+    struct json_look look;
     return record.len > sizeof start && memcmp(record.data, start, sizeof start - 1) == 0 &&
-           record.data[record.len - 1] == '}' && json_valid_look(record, &one_line) && one_line;
+           record.data[record.len - 1] == '}' && json_valid_look(record, &look) && look.one_line &&
+           !record_names_ours(record, &look);
 }
 
 bool record_is_plain(struct slice record)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "store/buf.h"
+#include "store/json_valid.h"
 #include "store/ref.h"
 
 /* A raw JSON value that is a string and exactly one reference: OK or ERR_REF. */
@@ -22,7 +23,11 @@ int record_previous(struct slice record, struct ref *ret_id);
 /* Raw value.content: 1, 0 if absent, ERR_JSON. */
 int record_content(struct slice record, struct slice *ret_content);
 
-/* Is it one valid JSON object that starts with {"key", on one line? */
+/* Has the object, which begins with "key" and was looked at, a member whose name an answer may have in front of it? Of two members of a name most
+ * parsers take the last. */
+bool record_names_ours(struct slice record, const struct json_look *look);
+
+/* Is it one valid JSON object that starts with {"key", on one line, and without a name of ours? */
 bool record_is_line(struct slice record);
 
 /* The same, and not an encrypted message: then showing it is copying it. */

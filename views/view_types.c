@@ -160,7 +160,7 @@ int types_odd(const struct flume_read *read, enum types_oddity oddity, int64_t f
 
 const struct view_ops view_types_ops = {
     .name = "types",
-    .version = 6,
+    .version = 7,
     .fields = (const struct field[]){ { "type", type_parse, type_emit },
                                       { "private", private_parse, private_emit },
                                       { NULL, NULL, NULL } },

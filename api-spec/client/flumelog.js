@@ -48,7 +48,7 @@ function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))
 }
 
-// The value as it was appended: the server puts the seq in front, and of an encrypted message how it is. A record that begins with "key" has the seq put in front of its own members, which may have that name too.
+// The value as it was appended: the server puts the seq in front, and of an encrypted message how it is. A record that begins with "key" has the seq put in front of its own members; one that has that name among them is shown as any other value.
 export function parseEntry(text) {
   const head = ROW.exec(text)
   if (!head) throw new Error('no record: ' + text.slice(0, 80))

@@ -3,13 +3,8 @@ import { SluiceError, localError, networkError } from './errors.js'
 export const NDJSON = 'application/x-ndjson'
 export const ROW_SEQ = /^\{"seq":(\d+)/
 
-// A row of a stream. With --accept any a record may have a "seq" of its own: the one in front is the log's, and it is the one that counts.
-export function parseRow(text) {
-  const row = JSON.parse(text)
-  const seq = ROW_SEQ.exec(text)
-  if (seq) row.seq = Number(seq[1])
-  return row
-}
+// A row of a stream.
+export const parseRow = (text) => JSON.parse(text)
 
 // A stream's last line may be a problem instead of a row; no row begins like this.
 const isProblem = (text) => text.startsWith('{"error":')

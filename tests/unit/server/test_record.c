@@ -1,9 +1,11 @@
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "server/plain.h"
 #include "server/rows.h"
 #include "server/text.h"
+#include "views/view_record.h"
 
 static void shown(const char *stored, size_t len, const char *expected)
 {
@@ -39,6 +41,47 @@ Test(record, wraps_json_without_a_key_in_front)
     shown_text("{}", "{\"seq\":12,\"value\":{}}");
     shown_text("{\"keys\":1}", "{\"seq\":12,\"value\":{\"keys\":1}}");
     shown_text("null", "{\"seq\":12,\"value\":null}");
+}
+
+#define ID "%AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=.sha256"
+
+/* It stood in the answer beside the log's own, and most JSON parsers take the last one. */
+Test(record, wraps_a_record_that_has_a_name_of_ours)
+{
+    static const char *const records[] = {
+        "{\"key\":\"%a\",\"seq\":3}",
+        "{\"key\":\"%a\",\"value\":{},\"encrypted\":\"box9\",\"timestamp\":3}",
+        "{\"key\":\"%a\",\"s\\u0065q\":3}",
+        "{ \"key\" : 1, \"id\":2}",
+        "{\"key\":\"%a\",\"rank\":2}",
+        "{\"key\":\"%a\",\"snippet\":2}",
+        "{\"key\":\"" ID "\",\"value\":{},\"seq\":1,\"timestamp\":3}",
+        "{\"key\":\"" ID "\",\"value\":{},\"seq\":{\"a\":1,\"timestamp\":3}}",
+        "{\"key\":\"" ID "\",\"value\":{},\"seq\":[{\"a\":1},\"timestamp\",3]}",
+        "{\"key\":\"\",\"seq\":{\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\":\"\",\"value\":2},\"timestamp\":3}",
+    };
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+        char expected[300];
+        (void)snprintf(expected, sizeof expected, "{\"seq\":12,\"value\":%s}", records[i]);
+        shown_text(records[i], expected);
+        cr_expect_not(record_is_line((struct slice){ records[i], strlen(records[i]) }), "%s", records[i]);
+    }
+}
+
+Test(record, names_of_ours_elsewhere_are_not_looked_at)
+{
+    static const char *const records[] = {
+        "{\"key\":\"" ID "\",\"value\":{\"seq\":1,\"id\":2,\"content\":{\"encrypted\":1}},\"timestamp\":3.5}",
+        "{\"key\":\"" ID "\",\"value\":\"\\\"seq\\\":1\",\"timestamp\":3}",
+        "{\"key\":\"" ID "\",\"value\":{},\"seqs\":1,\"Seq\":2,\"timestamp\":3}",
+        "{\"key\":{\"seq\":1},\"timestamp\":[{\"id\":1}]}",
+    };
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+        char expected[300];
+        (void)snprintf(expected, sizeof expected, "{\"seq\":12,%s", records[i] + 1);
+        shown_text(records[i], expected);
+        cr_expect(record_is_line((struct slice){ records[i], strlen(records[i]) }), "%s", records[i]);
+    }
 }
 
 Test(record, shows_what_is_no_json_as_base64)

@@ -62,11 +62,33 @@ Test(json_valid, refuses_what_is_nested_too_deep)
 
 Test(json_valid, tells_whether_a_text_stands_on_one_line)
 {
-    bool one_line = false;
-    cr_expect(json_valid_look(SLICE_LITERAL("{\"a\\n\": [\t1 ]}"), &one_line) && one_line);
+    struct json_look look = { .one_line = false };
+    cr_expect(json_valid_look(SLICE_LITERAL("{\"a\\n\": [\t1 ]}"), &look) && look.one_line);
     static const char *const lines[] = { "\n1", "1\r", "{\n}", "{\"a\"\n:1}", "{\"a\":\r1}", "[1\n,2]", "[1,\n2]" };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
-        cr_expect(json_valid_look((struct slice){ lines[i], strlen(lines[i]) }, &one_line) && !one_line, "%zu", i);
+        cr_expect(json_valid_look((struct slice){ lines[i], strlen(lines[i]) }, &look) && !look.one_line, "%zu", i);
+}
+
+Test(json_valid, tells_the_members_of_the_object_itself)
+{
+    static const struct {
+        const char *text;
+        size_t members;
+        const char *second, *last; /* their first four characters */
+    } objects[] = {
+        { "{\"a\":1}", 1, NULL, NULL },
+        { "[{\"a\":1,\"b\":2}]", 1, NULL, NULL },
+        { "{\"a\":1,\"b\":2}", 2, "\"b\":", "\"b\":" },
+        { "{\"a\":{\"b\":1,\"c\":[1,2,{\"d\":1,\"e\":2}]},\"f\":[3,4]}", 2, "\"f\":", "\"f\":" },
+        { " {\"a\":[], \"b\":{} ,\"c\":\",,,\"}\n", 3, " \"b\"", "\"c\":" },
+    };
+    for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++) {
+        struct json_look look;
+        cr_assert(json_valid_look((struct slice){ objects[i].text, strlen(objects[i].text) }, &look));
+        cr_expect_eq(look.members, objects[i].members, "%s", objects[i].text);
+        cr_expect(objects[i].last == NULL ? look.last == NULL : strncmp(look.last, objects[i].last, 4) == 0);
+        cr_expect(objects[i].last == NULL ? look.second == NULL : strncmp(look.second, objects[i].second, 4) == 0);
+    }
 }
 
 /* A record with one byte changed to what matters to JSON, wherever it stands: strings longer than a vector, too. */
