@@ -39,6 +39,7 @@ struct server {
     struct node *node;       /* node.h: publishes for a log that is followed; NULL: nobody does */
     bool owned;              /* appends are possible: the log is ours */
     int64_t started_ms;      /* CLOCK_MONOTONIC */
+    uint64_t tag_seed;       /* api_tag_seed */
     _Atomic bool stopping;
     const struct api_route *routes; /* NULL = api_routes; tests give others */
     struct plain *plain;            /* plain.h: what is known of records; may be NULL */
@@ -245,6 +246,12 @@ void api_since_put(struct api_request *req, struct api_reply *reply, int64_t sin
 /* Sluice-Since (lowest since of `views` in this answer; the log's head if 0 views), Sluice-Log-Since, ETag from both, the log's identity and the target. true = the
  * client has it already: the reply is 304 now. */
 bool api_not_modified(struct api_request *req, struct api_reply *reply, int64_t since);
+
+/* What the tags of all answers begin with: answers of a program with another description of its API (openapi.yaml) are other ones, though the log is the
+ * same. Asked once. */
+uint64_t api_tag_seed(void);
+/* The same with the log that is read. */
+uint64_t api_tag_of_log(const struct api_request *req);
 
 /* The same for an answer that depends on less than where the log stands: `state` is a hash of what it depends on. */
 bool api_not_modified_of(struct api_request *req, struct api_reply *reply, int64_t since, uint64_t state);

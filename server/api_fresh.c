@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "server/api.h"
+#include "server/embed.h"
 #include "server/patience.h"
 #include "server/text.h"
 
@@ -152,6 +153,16 @@ static void header_put_int(struct api_reply *reply, const char *name, int64_t n)
     (void)api_header_put(reply, name, text_of_int(n, text));
 }
 
+uint64_t api_tag_seed(void)
+{
+    return tag_mix_text(0, (struct slice){ embed_openapi_yaml, embed_openapi_yaml_len });
+}
+
+uint64_t api_tag_of_log(const struct api_request *req)
+{
+    return log_identity(flume_log(req->server->flume)) ^ req->server->tag_seed;
+}
+
 void api_since_put(struct api_request *req, struct api_reply *reply, int64_t since)
 {
     header_put_int(reply, "Sluice-Since", since);
@@ -160,7 +171,7 @@ void api_since_put(struct api_request *req, struct api_reply *reply, int64_t sin
 
 bool api_not_modified_of(struct api_request *req, struct api_reply *reply, int64_t since, uint64_t state)
 {
-    uint64_t hash = tag_mix(log_identity(flume_log(req->server->flume)), state);
+    uint64_t hash = tag_mix(api_tag_of_log(req), state);
     hash = tag_mix(hash, req->public_only);
     hash = tag_mix_text(tag_mix_text(hash, req->accept), req->target);
     char tag[TAG_LEN + 1];

@@ -21,12 +21,11 @@ int api_log_list(struct api_request *req, struct api_reply *reply)
     return err == OK ? api_reply_rows(req, reply, rows) : filter_params_problem(reply, err);
 }
 
-/* A record never changes: its tag is its seq and the log it stands in. true = the client has it. */
+/* A record never changes: its tag is its seq, the log it stands in and how it is shown. true = the client has it. */
 static bool log_tag_matches(const struct api_request *req, struct api_reply *reply, int64_t seq)
 {
     char tag[64];
-    uint64_t identity = log_identity(flume_log(req->server->flume));
-    int len = snprintf(tag, sizeof tag, "\"%lld-%016llx\"", (long long)seq, (unsigned long long)identity);
+    int len = snprintf(tag, sizeof tag, "\"%lld-%016llx\"", (long long)seq, (unsigned long long)api_tag_of_log(req));
     (void)api_header_add(reply, "ETag", "%s", tag);
     const struct slice *match = &req->if_none_match;
     return match->data != NULL &&

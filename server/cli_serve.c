@@ -249,6 +249,7 @@ static int open_doors(struct serve *serve)
     serve->server.config = &serve->config;
     serve->server.owned = serve->source.owned;
     serve->server.started_ms = flume_now_ms();
+    serve->server.tag_seed = api_tag_seed();
     int err = access_open(&serve->config, &serve->access);
     if (err != OK) return err;
     serve->server.access = serve->access;

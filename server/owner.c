@@ -183,6 +183,7 @@ int owner_open(struct server *base, const char *views_path, struct owner **ret_o
     owner->server.keys = base->keys;
     owner->server.owned = base->owned;
     owner->server.started_ms = base->started_ms;
+    owner->server.tag_seed = base->tag_seed;
     owner->server.routes = base->routes;
     owner->server.base = base;
     wake_init(&owner->wake);
