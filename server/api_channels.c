@@ -58,6 +58,8 @@ int api_channel_get(struct api_request *req, struct api_reply *reply)
     int answer, format = reader_format(req, reply);
     if (format < 0 || !api_query_only(req, reply, names) || !channel_named(req, reply)) return API_DONE;
     if (format >= API_ATOM) return channel_reader(req, reply, format);
+    int64_t limit; /* there are no rows, but a number is a number */
+    if (!page_limit_read(req, reply, API_JSON, &limit)) return API_DONE;
     if (!api_fresh_now(req, reply, CHANNELS_VIEWS, &answer)) return answer;
     int64_t since = views_since(req->server->flume, CHANNELS_VIEWS);
     if (api_not_modified(req, reply, since)) return API_DONE;
