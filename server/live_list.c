@@ -126,13 +126,13 @@ static void list_begin(struct live_list *list)
 static void list_resume(void *ctx)
 {
     struct live_list *list = ctx;
-    struct jobs *lists = api_server_base(list->server)->lists;
     (void)pthread_mutex_lock(&list->lock);
     bool parked = list->state == LIST_PARKED, gone = list->gone;
     list->woken = true;
     if (parked) list->state = LIST_AWAY;
     /* the threads are there as long as somebody is subscribed, which the lock makes last */
-    if (parked && !gone && lists != NULL) list_begin(list);
+    const struct jobs *lists = parked && !gone ? api_server_base(list->server)->lists : NULL;
+    if (lists != NULL) list_begin(list);
     (void)pthread_mutex_unlock(&list->lock);
     if (parked && gone)
         list_leave(list);
