@@ -1,5 +1,7 @@
 #include "server/step_apart.h"
 
+#include <string.h>
+
 #define LATELY_US 1000
 #define MOVES_US 2000 /* from one to the next: a move costs as much as some turns */
 
@@ -30,6 +32,17 @@ bool apart_free(const struct apart *apart, int64_t now_us, cpu_set_t *cpus)
     return CPU_COUNT(cpus) > 0;
 }
 
+/* All processors are asked for, of which the system gives those of the cpuset: so it gives those, too, that are added to the cpuset later. Not where
+ * somebody has asked for fewer (taskset). */
+static void apart_give_back(const cpu_set_t *allowed)
+{
+    cpu_set_t all, given;
+    memset(&all, 0xFF, sizeof all);
+    (void)sched_setaffinity(0, sizeof all, &all);
+    if (sched_getaffinity(0, sizeof given, &given) == 0 && CPU_EQUAL(&given, allowed)) return;
+    (void)sched_setaffinity(0, sizeof *allowed, allowed);
+}
+
 bool step_apart(int64_t now_ns, bool slept)
 {
     static struct apart apart;
@@ -44,6 +57,6 @@ bool step_apart(int64_t now_ns, bool slept)
     if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return false;
     others = allowed;
     if (!apart_free(&apart, now_us, &others) || sched_setaffinity(0, sizeof others, &others) != 0) return false;
-    (void)sched_setaffinity(0, sizeof allowed, &allowed);
+    apart_give_back(&allowed);
     return true;
 }
