@@ -501,6 +501,7 @@ Test(live, mistakes_are_answered_and_change_nothing)
         "{\"op\":\"sub\",\"id\":\"a\",\"gt\":1.5}",
         "{\"op\":\"sub\",\"id\":\"a\",\"gt\":null}",
         "{\"op\":\"sub\",\"id\":\"a\",\"reverse\":true}",
+        "{\"op\":\"sub\",\"id\":\"a\",\"old\":false,\"gt\":3}",
         "{\"op\":\"sub\",\"id\":\"a\",\"root\":\"x\"}",
         "{\"op\":\"sub\",\"id\":\"a\",\"id\":\"b\"}",
         "{\"op\":\"unsub\",\"id\":\"a\"}",
@@ -520,6 +521,9 @@ Test(live, an_id_is_free_again_only_after_unsub)
     frame("{\"id\":\"a\",\"sync\":true,\"since\":-1}");
     say("{\"op\":\"sub\",\"id\":\"a\"}");
     frame_with("{\"id\":\"a\",\"error\":");
+    say("{\"op\":\"unsub\",\"id\":\"a\",\"type\":\"post\"}");
+    frame_with("{\"id\":\"a\",\"error\":");
+    cr_assert_eq(live_subscriptions(live), 1);
     say("{\"op\":\"unsub\",\"id\":\"a\"}");
     frame("{\"id\":\"a\",\"closed\":true}");
     say("{\"op\":\"sub\",\"id\":\"a\"}");
@@ -550,9 +554,16 @@ Test(live, a_client_that_does_not_read_its_answers_is_sent_away)
 
 Test(live, a_bad_target_gets_a_problem)
 {
-    static const char *const bad[] = { "/live?gt=x",      "/live?nonsense=1", "/live?id=a",
-                                       "/live?gt=1&gt=2", "/live?root=x",     "/live?subscribe=false&type=post",
-                                       "/live?gt=%zz",    "/live?gt=5" };
+    static const char *const bad[] = { "/live?gt=x",
+                                       "/live?nonsense=1",
+                                       "/live?id=a",
+                                       "/live?gt=1&gt=2",
+                                       "/live?root=x",
+                                       "/live?subscribe=false&type=post",
+                                       "/live?subscribe=maybe",
+                                       "/live?old=false&gte=0",
+                                       "/live?gt=%zz",
+                                       "/live?gt=5" };
     (void)api_kit_post(&kit, "1");
     (void)api_kit_post(&kit, "2");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
