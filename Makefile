@@ -296,7 +296,7 @@ layers: ## no include may go up: store <- views <- server
 	@! grep -nlE '#include <(microhttpd|libwebsockets)' $(filter-out server/http%.c server/http%.h server/ws%.c server/ws%.h server/listen%.c,$(wildcard store/* views/* server/*.[ch])) \
 	    || { echo "only the adapters in server/ may know libmicrohttpd and libwebsockets"; exit 1; }
 spec: deps-test ## routes.def and openapi.yaml equal; specs linted; examples replayed
-	@$(MAKE) --no-print-directory program npm && OUT=$(OUT) tests/run spec
+	@$(MAKE) --no-print-directory program npm && OUT=$(OUT) FLAVOUR=release tests/run spec
 docker-test: ## build docker/Dockerfile and use its program, with docker or buildah
 	@docker/test
 systemd-test: ## docker/sluice.service against what the program does; wants root, systemd and strace installed
