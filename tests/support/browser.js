@@ -52,9 +52,17 @@ async function open(t, server, hash = '#/', { scheme = 'light', width = 1000, he
   return page
 }
 
-// Everything that was asked for is shown.
+// Everything that was asked for is shown, names and likes as well: while they come what stands below them moves, and a mouse that went down on a
+// button may go up beside it.
 async function settled(page) {
   await page.waitForFunction(() => document.querySelector('main h1') && !document.querySelector('[aria-busy="true"]'))
+  await page.evaluate(async () => {
+    const { requests } = await import('/web/app.js')
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve))
+    while (requests.some(({ ms }) => ms === null)) await frame()
+    await frame()
+    await frame() // what is laid out
+  })
 }
 
 // To another place of the page, as a link does.
