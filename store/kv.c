@@ -46,6 +46,8 @@ struct kv_txn {
     MDB_cursor
         *put; /* where the last put went: keys in order are put several times faster from there. Ends with the txn */
     MDB_dbi put_table;
+    void *note;      /* kv_note; kept while the transaction waits for its next reader */
+    size_t noted_id; /* the commit that the note is about */
 };
 
 struct kv_cursor {
@@ -201,13 +203,19 @@ static int kv_open_reader(struct kv *kv)
     return rc == MDB_SUCCESS ? OK : kv_fail(kv, rc, "opening the views");
 }
 
+static void kv_txn_free(struct kv_txn *txn)
+{
+    free(txn->note);
+    free(txn);
+}
+
 static void kv_free(struct kv *kv)
 {
     while (kv->idle != NULL) {
         struct kv_txn *txn = kv->idle;
         kv->idle = txn->next;
         mdb_txn_abort(txn->txn);
-        free(txn);
+        kv_txn_free(txn);
     }
     if (kv->env != NULL) mdb_env_close(kv->env);
     if (kv->lock_fd >= 0) close(kv->lock_fd);
@@ -329,9 +337,23 @@ int kv_begin_read(struct kv *kv, struct kv_txn **ret_txn)
         return OK;
     }
     mdb_txn_abort(txn->txn);
-    free(txn);
+    kv_txn_free(txn);
     kv_reader_gone(kv);
     return kv_fail(kv, rc, "beginning to read");
+}
+
+/* A commit is never changed, and the newest one is not given up while it is that: a transaction that was renewed and has the same number reads
+ * the same pages. */
+void *kv_note(struct kv_txn *txn)
+{
+    if (txn->write) return NULL;
+    size_t id = mdb_txn_id(txn->txn);
+    if (txn->note != NULL && txn->noted_id == id) return txn->note;
+    if (txn->note == NULL) txn->note = malloc(KV_NOTE_BYTES);
+    if (txn->note == NULL) return NULL;
+    memset(txn->note, 0, KV_NOTE_BYTES);
+    txn->noted_id = id;
+    return txn->note;
 }
 
 static void kv_end_read(struct kv_txn *txn)
@@ -339,7 +361,7 @@ static void kv_end_read(struct kv_txn *txn)
     struct kv *kv = txn->kv;
     if (txn->opened_table) {
         (void)mdb_txn_commit(txn->txn);
-        free(txn);
+        kv_txn_free(txn);
         kv_reader_gone(kv);
         return;
     }
@@ -358,7 +380,7 @@ int kv_commit(struct kv_txn *txn)
     }
     struct kv *kv = txn->kv;
     int rc = mdb_txn_commit(txn->txn);
-    free(txn);
+    kv_txn_free(txn);
     if (rc == EIO && kv_dir_is_full(kv->dir)) rc = ENOSPC; /* a write that stops half-way for want of space */
     return rc == MDB_SUCCESS ? OK : kv_fail(kv, rc, "committing");
 }
@@ -371,7 +393,7 @@ void kv_abort(struct kv_txn *txn)
         return;
     }
     mdb_txn_abort(txn->txn);
-    free(txn);
+    kv_txn_free(txn);
 }
 
 /* ---- tables -------------------------------------------------------------------------------------------------- */

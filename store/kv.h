@@ -40,6 +40,11 @@ void kv_abort(struct kv_txn *txn); /* NULL is fine; also ends a read transaction
  * the file grow. May be ended by another thread than began it. */
 int kv_begin_read(struct kv *kv, struct kv_txn **ret_txn);
 
+/* Room for what readers found out about a snapshot and the next ones would find out again, zeroed where nobody has read it before. It may
+ * point into the snapshot. NULL in a write transaction, or without memory: whoever has no note looks anew. */
+#define KV_NOTE_BYTES ((size_t)2 << 10)
+void *kv_note(struct kv_txn *txn);
+
 /* 1 and the value (borrowed until the transaction ends or, in a write transaction, until the next write), 0 if absent, <0 error.
  * dupsort: the smallest value. */
 int kv_get(struct kv_txn *txn, kv_table table, struct slice key, struct slice *ret_value);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "store/err.h"
 #include "views/flume_internal.h"
+#include "views/snapshot.h"
 
 #define FLUME_POLL_MS 500
 #define FLUME_QUEUE_MAX ((size_t)64 << 20)
@@ -394,8 +396,21 @@ const struct view *flume_view_named(const struct flume *flume, const char *name)
     return NULL;
 }
 
+static size_t slot_of(const struct flume *flume, const struct view *view)
+{
+    _Static_assert(offsetof(struct flume_slot, view) == 0, "a view stands in front of its slot");
+    return (size_t)((const struct flume_slot *)(const void *)view - flume->slots);
+}
+
 int64_t flume_read_since(const struct flume_read *read, const struct view *view)
 {
+    struct snapshot *snapshot = snapshot_of(read);
     struct view_state state;
-    return view_store_load(read->txn, view, &state) == 1 ? state.since : SEQ_EMPTY;
+    int64_t unasked, *noted = snapshot != NULL ? &snapshot->sinces[slot_of(read->flume, view)] : &unasked;
+    if (snapshot != NULL && *noted != 0) return *noted - SNAPSHOT_SINCE;
+    int found = view_store_load(read->txn, view, &state);
+    if (found < 0) return SEQ_EMPTY;
+    int64_t since = found == 1 ? state.since : SEQ_EMPTY;
+    *noted = since + SNAPSHOT_SINCE;
+    return since;
 }

@@ -12,40 +12,16 @@ void index_put_u32be(uint8_t *out, uint32_t value)
         out[i] = (uint8_t)value;
 }
 
-uint32_t index_get_u32be(const uint8_t *in)
-{
-    uint32_t value = 0;
-    for (int i = 0; i < 4; i++)
-        value = value << 8 | in[i];
-    return value;
-}
-
 void index_put_u64be(uint8_t *out, uint64_t value)
 {
     for (int i = 7; i >= 0; i--, value >>= 8)
         out[i] = (uint8_t)value;
 }
 
-uint64_t index_get_u64be(const uint8_t *in)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | in[i];
-    return value;
-}
-
 void index_put_u64le(uint8_t *out, uint64_t value)
 {
     for (int i = 0; i < 8; i++, value >>= 8)
         out[i] = (uint8_t)value;
-}
-
-uint64_t index_get_u64le(const uint8_t *in)
-{
-    uint64_t value = 0;
-    for (int i = 7; i >= 0; i--)
-        value = value << 8 | in[i];
-    return value;
 }
 
 int index_grow(void *ptr, size_t *cap, size_t used, size_t size)

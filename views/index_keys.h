@@ -128,10 +128,23 @@ static inline uint32_t run_before(uint32_t run, struct index_runs runs)
 }
 
 void index_put_u32be(uint8_t *out, uint32_t value);
-uint32_t index_get_u32be(const uint8_t *in);
 void index_put_u64be(uint8_t *out, uint64_t value);
-uint64_t index_get_u64be(const uint8_t *in);
 void index_put_u64le(uint8_t *out, uint64_t value);
-uint64_t index_get_u64le(const uint8_t *in);
+
+/* In full, so that they become one load and one bswap. */
+static inline uint32_t index_get_u32be(const uint8_t *in)
+{
+    return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
+}
+
+static inline uint64_t index_get_u64be(const uint8_t *in)
+{
+    return (uint64_t)index_get_u32be(in) << 32 | index_get_u32be(in + 4);
+}
+
+static inline uint64_t index_get_u64le(const uint8_t *in)
+{
+    return __builtin_bswap64(index_get_u64be(in));
+}
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "store/err.h"
 #include "views/id_run.h"
+#include "views/snapshot.h"
 #include "views/view_batch.h"
 #include "views/view_record.h"
 
@@ -17,9 +18,6 @@ enum { IDS_NEWEST, IDS_RUNS };
 #define RUN_UNITS UINT32_C(32)
 
 #define RUN_KEY 4 /* the first unit, u32 BE */
-
-/* Runs that are searched together. */
-#define PROBES_MAX 16
 
 static uint32_t unit_of(uint64_t seq)
 {
@@ -233,22 +231,16 @@ static int messages_write(const struct view *view, struct kv_txn *txn, struct vi
     return err;
 }
 
-/* An id that is looked for, in both forms. */
-struct wanted {
-    const struct ref *id;
-    uint64_t prefix;
-    char text[REF_TEXT_MAX];
-};
-
-static bool record_begins(struct slice record, const struct wanted *wanted)
+/* Does the record begin with this id, as key_first says? */
+static bool record_begins(struct slice record, const struct ref *id)
 {
-    return record.len > KEY_START_LEN + KEY_TEXT_LEN &&
-           memcmp(record.data + KEY_START_LEN, wanted->text, KEY_TEXT_LEN) == 0 &&
-           memcmp(record.data, KEY_START, KEY_START_LEN) == 0;
+    struct ref found;
+    return record.len > KEY_START_LEN + KEY_TEXT_LEN && memcmp(record.data, KEY_START, KEY_START_LEN) == 0 &&
+           ref_parse(record.data + KEY_START_LEN, KEY_TEXT_LEN, &found) == OK && ref_equal(&found, id);
 }
 
 /* Is at this place the record of that message? A deleted one is none. */
-static int messages_confirm(struct log *log, uint64_t place, const struct wanted *wanted, struct log_record *ret_record)
+static int messages_confirm(struct log *log, uint64_t place, const struct ref *id, struct log_record *ret_record)
 {
     struct log_record record;
     struct ref found;
@@ -257,64 +249,73 @@ static int messages_confirm(struct log *log, uint64_t place, const struct wanted
     int err = log_get(log, seq, &record);
     if (err == ERR_DELETED) return 0;
     if (err != OK) return err;
-    if (((place & 1) == 0 || !record_begins(record.value, wanted)) &&
-        (record_key(record.value, &found) != OK || !ref_equal(&found, wanted->id)))
+    if (((place & 1) == 0 || !record_begins(record.value, id)) &&
+        (record_key(record.value, &found) != OK || !ref_equal(&found, id)))
         return 0;
     *ret_record = record;
     return 1;
 }
 
-struct probe {
-    struct id_run run;
-    uint32_t unit;
-    size_t from, to; /* where the id would stand */
-};
-
 /* The first record with that id in one of some runs: 1, 0, <0. All of them are asked for at once: what takes time is waiting for memory. */
-static int messages_probe(const struct flume_read *read, struct probe *probes, size_t count,
-                          const struct wanted *wanted, struct log_record *ret_record)
+static int messages_probe(const struct flume_read *read, const struct snapshot_runs *runs, const struct ref *id,
+                          struct log_record *ret_record)
 {
-    uint64_t prefix = wanted->prefix;
+    struct {
+        size_t from, to; /* where the id would stand */
+    } places[SNAPSHOT_RUNS];
+    uint64_t prefix = index_get_u64be(id->id);
     int match = 0;
-    for (size_t i = 0; i < count; i++)
-        id_run_fetch(&probes[i].run, prefix);
-    for (size_t i = 0; i < count; i++) {
-        int err = id_run_bucket(&probes[i].run, prefix, &probes[i].from, &probes[i].to);
+    for (size_t i = 0; i < runs->count; i++)
+        id_run_fetch(&runs->all[i], prefix);
+    for (size_t i = 0; i < runs->count; i++) {
+        int err = id_run_bucket(&runs->all[i], prefix, &places[i].from, &places[i].to);
         if (err != OK) return err;
     }
-    for (size_t i = 0; i < count && match == 0; i++) {
-        const struct id_run *run = &probes[i].run;
-        size_t at = id_run_lower(run, prefix, probes[i].from, probes[i].to);
-        for (; at < probes[i].to && match == 0 && id_run_prefix(run, at) == prefix; at++)
-            match = messages_confirm(read->log, run_place(probes[i].unit, id_run_place(run, at)), wanted, ret_record);
+    for (size_t i = 0; i < runs->count && match == 0; i++) {
+        const struct id_run *run = &runs->all[i];
+        size_t at = id_run_lower(run, prefix, places[i].from, places[i].to);
+        for (; at < places[i].to && match == 0 && id_run_prefix(run, at) == prefix; at++)
+            match = messages_confirm(read->log, run_place(runs->units[i], id_run_place(run, at)), id, ret_record);
     }
     return match;
 }
 
-static int messages_find_runs(const struct flume_read *read, kv_table table, const struct wanted *wanted,
+/* As many as there is room for, from where the cursor is: 1 = there are more, 0, <0. */
+static int runs_take(struct kv_cursor *cursor, int found, struct slice *key, struct slice *value,
+                     struct snapshot_runs *runs)
+{
+    for (runs->count = 0; found == 1 && runs->count < SNAPSHOT_RUNS; found = kv_next(cursor, key, value)) {
+        int err = key->len == RUN_KEY ? id_run_open(*value, &runs->all[runs->count]) : messages_damaged();
+        if (err != OK) return err;
+        runs->units[runs->count++] = index_get_u32be((const uint8_t *)key->data);
+    }
+    return found;
+}
+
+/* The same, in all of the table. */
+static int messages_find_runs(const struct flume_read *read, kv_table table, const struct ref *id,
                               struct log_record *ret_record)
 {
-    struct probe probes[PROBES_MAX];
+    struct snapshot *snapshot = snapshot_of(read);
+    if (snapshot != NULL && snapshot->runs.known) return messages_probe(read, &snapshot->runs, id, ret_record);
+    struct snapshot_runs here, *runs = snapshot != NULL ? &snapshot->runs : &here;
     struct kv_cursor *cursor;
     struct slice key, value;
     int err = kv_cursor_open(read->txn, table, &cursor);
     if (err != OK) return err;
-    int match = 0, found = kv_first(cursor, &key, &value);
-    while (found == 1 && match == 0) {
-        size_t count = 0;
-        for (; found == 1 && count < PROBES_MAX; found = kv_next(cursor, &key, &value)) {
-            err = key.len == RUN_KEY ? id_run_open(value, &probes[count].run) : messages_damaged();
-            if (err != OK) break;
-            probes[count++].unit = index_get_u32be((const uint8_t *)key.data);
-        }
-        match = err == OK ? messages_probe(read, probes, count, wanted, ret_record) : err;
+    int match = 0, more = kv_first(cursor, &key, &value);
+    for (bool first = true; more == 1 || first; first = false) {
+        more = runs_take(cursor, more, &key, &value, runs);
+        runs->known = first && more == 0;
+        match = more >= 0 ? messages_probe(read, runs, id, ret_record) : more;
+        if (match != 0) break;
     }
     kv_cursor_close(cursor);
-    return found < 0 ? found : match;
+    return match;
 }
 
 /* The first record with that id in the newest unit: 1, 0, <0. */
-static int messages_find_newest(const struct flume_read *read, kv_table table, const struct wanted *wanted,
+static int messages_find_newest(const struct flume_read *read, kv_table table, const struct ref *id,
                                 struct log_record *ret_record)
 {
     uint8_t key_bytes[RUN_KEY], first[ID_BYTES] = { 0 };
@@ -324,13 +325,13 @@ static int messages_find_newest(const struct flume_read *read, kv_table table, c
     uint32_t unit = 0;
     int match = 0, err = kv_cursor_open(read->txn, table, &cursor);
     if (err != OK) return err;
-    memcpy(first, wanted->id->id, ID_PREFIX);
+    memcpy(first, id->id, ID_PREFIX);
     int found = ids_newest(cursor, &unit);
     index_put_u32be(key_bytes, unit);
     if (found == 1) found = kv_seek_value(cursor, key, (struct slice){ (const char *)first, sizeof first }, &value);
     while (found == 1 && match == 0 && value.len == ID_BYTES && memcmp(value.data, first, ID_PREFIX) == 0) {
         uint32_t place = index_get_u32be((const uint8_t *)value.data + ID_PREFIX);
-        match = messages_confirm(read->log, run_place(unit, place), wanted, ret_record);
+        match = messages_confirm(read->log, run_place(unit, place), id, ret_record);
         if (match == 0) found = kv_next(cursor, &here, &value);
     }
     kv_cursor_close(cursor);
@@ -341,10 +342,8 @@ int messages_find(const struct flume_read *read, const struct ref *id, struct lo
 {
     const struct view *view = flume_view(read->flume, VIEW_messages);
     if (view == NULL) return err_set(ERR_NOTFOUND, "there is no view messages");
-    struct wanted wanted = { .id = id, .prefix = index_get_u64be(id->id) };
-    (void)ref_print(id, wanted.text);
-    int found = messages_find_runs(read, view->tables[IDS_RUNS], &wanted, ret_record);
-    if (found == 0) found = messages_find_newest(read, view->tables[IDS_NEWEST], &wanted, ret_record);
+    int found = messages_find_runs(read, view->tables[IDS_RUNS], id, ret_record);
+    if (found == 0) found = messages_find_newest(read, view->tables[IDS_NEWEST], id, ret_record);
     if (found != 0) return found < 0 ? found : OK;
     return err_set(ERR_NOTFOUND, "no message with that id");
 }

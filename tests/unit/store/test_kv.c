@@ -153,6 +153,34 @@ Test(kv, a_reader_sees_the_commit_it_began_with)
     kv_close(kv);
 }
 
+Test(kv, a_note_lasts_as_long_as_its_snapshot_is_the_newest)
+{
+    static const char zeros[KV_NOTE_BYTES];
+    struct kv *kv = must_open();
+    struct kv_txn *txn = must_write(kv);
+    kv_table table = must_table(txn, "t", false);
+    cr_assert_null(kv_note(txn), "what is being written changes");
+    cr_assert_eq(kv_commit(txn), OK);
+    for (size_t round = 0; round < 3; round++) {
+        struct kv_txn *old = must_read(kv), *other = must_read(kv);
+        char *note = kv_note(old);
+        cr_assert(memcmp(note, zeros, sizeof zeros) == 0);
+        memset(note, 7, sizeof zeros);
+        cr_assert(memcmp(kv_note(other), zeros, sizeof zeros) == 0, "each has its own");
+        kv_abort(other);
+        kv_abort(old);
+        old = must_read(kv);
+        note = kv_note(old);
+        cr_assert(note[0] == 7 && note[KV_NOTE_BYTES - 1] == 7, "the next reader of the snapshot finds it");
+        txn = must_write(kv);
+        cr_assert_eq(kv_put(txn, table, text("a"), text("1")), OK);
+        cr_assert_eq(kv_commit(txn), OK);
+        cr_assert(((char *)kv_note(old))[0] == 7, "a commit beside it changes nothing in it");
+        kv_abort(old);
+    }
+    kv_close(kv);
+}
+
 Test(kv, cursor_walks_and_seeks)
 {
     struct kv *kv = must_open();
