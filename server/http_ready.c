@@ -15,7 +15,8 @@ struct ready {
     size_t len, field_count;
     struct ready_field {
         const char *name;
-        char value[READY_VALUE_MAX];
+        char *value; /* the library's copy; NULL = it could not make one */
+        size_t len;
     } fields[READY_FIELDS_MAX]; /* those of the reply, which change */
     char body[];
 };
@@ -67,9 +68,18 @@ static struct ready *ready_take(struct http *http, const struct api_reply *reply
     return ready;
 }
 
+/* Of two fields of one name the library shows the first one only. */
+static bool fields_distinct(const struct api_reply *reply)
+{
+    for (size_t i = 0; i < reply->header_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcasecmp(reply->headers[i].name, reply->headers[k].name) == 0) return false;
+    return true;
+}
+
 static struct ready *ready_new(const struct api_reply *reply)
 {
-    struct ready *ready = malloc(sizeof *ready + reply->body.len);
+    struct ready *ready = fields_distinct(reply) ? malloc(sizeof *ready + reply->body.len) : NULL;
     if (ready == NULL) return NULL;
     ready->len = reply->body.len;
     ready->field_count = 0;
@@ -79,15 +89,26 @@ static struct ready *ready_new(const struct api_reply *reply)
     return NULL;
 }
 
+static void field_add(struct ready *ready, struct ready_field *field, const struct api_header *header)
+{
+    (void)MHD_add_response_header(ready->response, header->name, header->value);
+    const char *copy = MHD_get_response_header(ready->response, header->name);
+    *field = (struct ready_field){ .name = header->name, .len = strlen(header->value) };
+    memcpy(&field->value, &copy, sizeof copy); /* lent as const: see field_set */
+}
+
+/* The library reads its copy when the head of an answer is made, and at no other time: as long as the response is nobody else's, a value of the
+ * same length takes the place of the old one. To have it deleted and added costs three allocations, and a walk over all fields. */
 static void field_set(struct ready *ready, size_t i, const struct api_header *header)
 {
     struct ready_field *field = &ready->fields[i];
-    bool there = i < ready->field_count;
-    if (there && strcmp(field->value, header->value) == 0) return;
+    bool there = i < ready->field_count && field->value != NULL;
+    if (there && strlen(header->value) == field->len) {
+        memcpy(field->value, header->value, field->len);
+        return;
+    }
     if (there) (void)MHD_del_response_header(ready->response, field->name, field->value);
-    (void)MHD_add_response_header(ready->response, header->name, header->value);
-    field->name = header->name;
-    memcpy(field->value, header->value, strlen(header->value) + 1);
+    field_add(ready, field, header);
 }
 
 struct MHD_Response *ready_response(struct exchange *exchange, bool *ret_complete)
