@@ -105,7 +105,7 @@ $(foreach suite,$(SUITES),$(eval $(call suite_rules,$(suite))))
 
 # The message scan and the references once more without SSE2, by their own tests.
 PORTABLE_SRC = tests/unit/store/test_message.c tests/unit/store/test_ref.c tests/support/message_oracle.c tests/support/scratch.c \
-               $(addprefix store/,message.c message_keys.c message_path.c ref.c json.c err.c buf.c)
+               $(addprefix store/,message.c message_keys.c message_path.c ref.c json.c err.c buf.c digits.c)
 $(B)/tests/portable: $(PORTABLE_SRC) $(wildcard store/*.h)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(filter-out -MMD -MP,$(SLUICE_CFLAGS)) -DMESSAGE_PORTABLE $(SLUICE_LDFLAGS) $(PORTABLE_SRC) -ljansson -lm -lcriterion -o $@

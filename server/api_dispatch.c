@@ -199,6 +199,12 @@ static bool path_match(const char *pattern, struct slice path, struct match *mat
     return path.len == 0;
 }
 
+/* Most patterns differ from a path in their second character, behind the slash. */
+static inline bool path_may_match(const char *pattern, struct slice path)
+{
+    return path.len < 2 || pattern[1] == path.data[1] || pattern[1] == '{';
+}
+
 static bool path_params(struct api_request *req, struct decoder *decoder, const struct match *match)
 {
     for (size_t i = 0; i < match->count; i++) {
@@ -229,7 +235,8 @@ static const struct api_route *route_find(const struct server *server, enum api_
 {
     if (method == API_HEAD) method = API_GET;
     for (const struct api_route *route = routes_of(server); route->pattern != NULL; route++)
-        if (route->method == method && path_match(route->pattern, path, match)) return route;
+        if (route->method == method && path_may_match(route->pattern, path) && path_match(route->pattern, path, match))
+            return route;
     return NULL;
 }
 
@@ -245,10 +252,11 @@ bool api_target_lists(const struct server *server, struct slice target, const ch
 unsigned api_target_needs(const struct server *server, enum api_method method, struct slice target)
 {
     struct match match;
+    const struct slice path = target_path(target);
     if (method == API_HEAD) method = API_GET;
     for (const struct api_route *route = routes_of(server); route->pattern != NULL; route++)
-        if (route->needs != API_SCOPE_READ && route->method == method &&
-            path_match(route->pattern, target_path(target), &match))
+        if (route->needs != API_SCOPE_READ && route->method == method && path_may_match(route->pattern, path) &&
+            path_match(route->pattern, path, &match))
             return route->needs;
     return API_SCOPE_READ;
 }

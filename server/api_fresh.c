@@ -296,7 +296,7 @@ static void vary_by_accept(struct api_reply *reply)
 {
     for (size_t i = 0; i < reply->header_count; i++)
         if (strcmp(reply->headers[i].name, "Vary") == 0 && strcmp(reply->headers[i].value, "Accept") == 0) return;
-    (void)api_header_add(reply, "Vary", "Accept");
+    (void)api_header_put(reply, "Vary", SLICE_LITERAL("Accept"));
 }
 
 static int format_of(const struct api_request *req, struct api_reply *reply, int last, const char *more)

@@ -229,6 +229,6 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection, cons
     (void)connection;
     (void)url;
     if (exchange == NULL) return MHD_NO;
-    step_aside();
+    if (exchange->begun) step_aside(); /* a head alone is soon judged */
     return exchange_next(exchange, method, version, upload, upload_len);
 }

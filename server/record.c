@@ -5,6 +5,7 @@
 
 #include "server/plain.h"
 #include "server/text.h"
+#include "store/digits.h"
 #include "store/private_record.h"
 #include "views/view_record.h"
 
@@ -32,8 +33,7 @@ static void record_put_base64(struct slice value, struct buf *out)
 
 /* What stands around a record that is copied, at most. */
 #define SPLICE_HEAD "{\"seq\":"
-#define SPLICE_DIGITS 20
-#define SPLICE_MAX (sizeof SPLICE_HEAD + SPLICE_DIGITS)
+#define SPLICE_MAX (sizeof SPLICE_HEAD + DIGITS_MAX)
 
 static const struct slice said_box1 = { "\"encrypted\":\"box1\",", 19 };
 
@@ -41,19 +41,11 @@ static const struct slice said_box1 = { "\"encrypted\":\"box1\",", 19 };
  * SPLICE_MAX beside both. */
 static char *splice_put(char *at, int64_t seq, struct slice said, struct slice rest)
 {
-    char digits[SPLICE_DIGITS], *digit = digits + sizeof digits;
+    char digits[DIGITS_MAX];
+    size_t first = digits_of((uint64_t)seq, digits), digit_count = sizeof digits - first;
     memcpy(at, SPLICE_HEAD, sizeof SPLICE_HEAD - 1);
     at += sizeof SPLICE_HEAD - 1;
-    uint64_t left = (uint64_t)seq;
-    /* two at a time: this is done for every record */
-    for (; left >= 100; left /= 100) {
-        *--digit = (char)('0' + left % 10);
-        *--digit = (char)('0' + left / 10 % 10);
-    }
-    if (left >= 10) *--digit = (char)('0' + left % 10);
-    *--digit = (char)('0' + (left >= 10 ? left / 10 : left));
-    size_t digit_count = (size_t)(digits + sizeof digits - digit);
-    memcpy(at, digit, digit_count);
+    memcpy(at, digits + first, digit_count);
     at += digit_count;
     *at++ = ',';
     if (said.len > 0) memcpy(at, said.data, said.len);

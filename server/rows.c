@@ -178,6 +178,16 @@ static bool page_limit(const struct api_request *req, struct api_reply *reply, s
     return true;
 }
 
+/* Both from `<URL`. */
+static void next_put(struct api_reply *reply, struct buf *url)
+{
+    size_t len = url->len - 1;
+    buf_puts(&reply->body, ",\"next\":");
+    buf_put_json(&reply->body, url->data + 1, len);
+    if (len <= LIMIT_LINK_BYTES && buf_puts(url, ">; rel=\"next\"") == OK)
+        (void)api_header_put(reply, "Link", (struct slice){ url->data, url->len });
+}
+
 /* Appends ,"next":… and makes the Link header, if there is one more row than the page holds. */
 static int page_next(const struct api_request *req, struct api_reply *reply, struct rows *rows)
 {
@@ -193,19 +203,16 @@ static int page_next(const struct api_request *req, struct api_reply *reply, str
         if (got == ERR_SLOW && !patience_limited()) got = 1; /* there may be one: whoever asks goes on looking */
     }
     if (got == 1) {
+        buf_putc(&url, '<');
         url_put(&url, req, (struct slice){ cursor.data, cursor.len });
         got = url.err != OK ? url.err : cursor.err;
     } else if (got == 0) {
         buf_reset(&url);
     }
-    if (got >= 0 && url.len > 0) {
-        buf_puts(&reply->body, ",\"next\":");
-        buf_put_json(&reply->body, url.data, url.len);
-        if (url.len <= LIMIT_LINK_BYTES)
-            (void)api_header_add(reply, "Link", "<%.*s>; rel=\"next\"", (int)url.len, url.data);
-    } else {
+    if (got >= 0 && url.len > 0)
+        next_put(reply, &url);
+    else
         buf_puts(&reply->body, ",\"next\":null");
-    }
     buf_free(&cursor);
     buf_free(&url);
     return got < 0 ? got : OK;
@@ -221,7 +228,9 @@ static int page_collect(const struct api_request *req, struct api_reply *reply, 
     buf_putc(body, '{');
     int err = rows->ops->head != NULL ? rows->ops->head(rows, body) : OK;
     if (err != OK) return err;
-    buf_printf(body, "\"%s\":[", rows->member);
+    buf_putc(body, '"');
+    buf_puts(body, rows->member);
+    buf_puts(body, "\":[");
     do {
         size_t mark = body->len;
         if (count > 0) buf_putc(body, ',');

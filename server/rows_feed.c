@@ -19,7 +19,7 @@ struct rows_feed {
     int64_t sequence;
     int64_t taken;
 
-    struct feed_entry batch[FEED_BATCH];
+    struct feed_entry *batch; /* room for batch_max */
     size_t count, next, batch_max;
     bool dry;
 };
@@ -125,24 +125,39 @@ static int feed_next_page(struct rows *rows, struct buf *out)
 
 static void feed_free(struct rows *rows)
 {
-    message_free(&((struct rows_feed *)rows)->message);
-    free(rows);
+    struct rows_feed *self = (struct rows_feed *)rows;
+    message_free(&self->message);
+    free(self->batch);
+    free(self);
 }
 
 static const struct rows_ops feed_ops = { .next = feed_row, .next_page = feed_next_page, .free = feed_free };
 
+/* Two short blocks, of which the C library has some at hand: one long one, cleared, costs as much as five records. */
+static struct rows_feed *feed_new(size_t batch_max)
+{
+    struct rows_feed *self = malloc(sizeof *self);
+    struct feed_entry *batch = malloc(batch_max * sizeof *batch);
+    if (self == NULL || batch == NULL) {
+        free(self);
+        free(batch);
+        return NULL;
+    }
+    *self = (struct rows_feed){ .batch = batch, .batch_max = batch_max };
+    message_init(&self->message);
+    return self;
+}
+
 int rows_feed_open(struct server *server, const struct feed_params *params, struct rows **ret_rows)
 {
-    struct rows_feed *self = calloc(1, sizeof *self);
+    int64_t limit = params->range.limit;
+    struct rows_feed *self = feed_new(limit >= 0 && limit < FEED_BATCH ? (size_t)limit + 1 : FEED_BATCH);
     if (self == NULL) return err_set(ERR_NOMEM, "no memory to read a feed for a client");
-    message_init(&self->message);
-    plain_expect(server->plain, server->flume, params->range.limit);
+    plain_expect(server->plain, server->flume, limit);
     self->params = *params;
     self->log = flume_log(server->flume);
     self->sequence = params->range.range.reverse ? params->range.range.max : params->range.range.min;
     self->taken = params->skip;
-    int64_t limit = params->range.limit;
-    self->batch_max = limit >= 0 && limit < FEED_BATCH ? (size_t)limit + 1 : FEED_BATCH;
     self->rows = (struct rows){
         .ops = &feed_ops,
         .server = server,

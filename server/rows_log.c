@@ -30,16 +30,22 @@ struct page_ends page_ends_of(const struct filter_params *params)
                                .max_given = params->max_given };
 }
 
+static void cursor_put(struct buf *out, const char *name, int64_t value)
+{
+    if (out->len > 0) (void)buf_putc(out, '&');
+    (void)buf_puts(out, name);
+    (void)buf_putc(out, '=');
+    (void)buf_put_int(out, value);
+}
+
 int range_next_page(struct page_ends ends, int64_t seq, int64_t given, bool skipped, struct buf *out)
 {
     const struct log_range *range = &ends.range;
     bool more = given > 0;
-    (void)buf_printf(out, "%s=%lld", range->reverse ? (more ? "lte" : "lt") : (more ? "gte" : "gt"), (long long)seq);
-    if (more || skipped) (void)buf_printf(out, "&skip=%lld", (long long)given);
-    if (range->reverse && ends.min_given)
-        (void)buf_printf(out, "&%s=%lld", ends.above ? "gt" : "gte", (long long)range->min);
-    if (!range->reverse && ends.max_given)
-        (void)buf_printf(out, "&%s=%lld", ends.below ? "lt" : "lte", (long long)range->max);
+    cursor_put(out, range->reverse ? (more ? "lte" : "lt") : (more ? "gte" : "gt"), seq);
+    if (more || skipped) cursor_put(out, "skip", given);
+    if (range->reverse && ends.min_given) cursor_put(out, ends.above ? "gt" : "gte", range->min);
+    if (!range->reverse && ends.max_given) cursor_put(out, ends.below ? "lt" : "lte", range->max);
     return out->err;
 }
 

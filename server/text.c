@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "store/digits.h"
+
 bool text_is(struct slice text, const char *word)
 {
     return text.data != NULL && text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
@@ -32,12 +34,8 @@ bool text_int(struct slice text, int64_t min, int64_t max, int64_t *ret)
 
 struct slice text_of_int(int64_t n, char room[TEXT_INT_MAX])
 {
-    size_t at = TEXT_INT_MAX;
-    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-    do {
-        room[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest != 0);
+    _Static_assert(TEXT_INT_MAX == DIGITS_MAX, "a sign takes the place of a digit that no int64_t has");
+    size_t at = digits_of(n < 0 ? 0 - (uint64_t)n : (uint64_t)n, room);
     if (n < 0) room[--at] = '-';
     return (struct slice){ room + at, TEXT_INT_MAX - at };
 }

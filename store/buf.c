@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/digits.h"
 #include "store/err.h"
 #include "store/utf8.h"
 
@@ -97,13 +98,8 @@ int buf_printf(struct buf *buf, const char *fmt, ...)
 
 int buf_put_int(struct buf *buf, int64_t n)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-    do {
-        digits[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest != 0);
+    char digits[DIGITS_MAX];
+    size_t at = digits_of(n < 0 ? 0 - (uint64_t)n : (uint64_t)n, digits);
     if (n < 0 && buf_putc(buf, '-') != OK) return buf->err;
     return buf_append(buf, digits + at, sizeof digits - at);
 }

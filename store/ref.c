@@ -165,6 +165,8 @@ int ref_parse(const char *text, size_t len, struct ref *ret_ref)
 size_t ref_prefix(const char *text, size_t len)
 {
     struct ref ref;
+    /* asked at each character of a path */
+    if (len < REF_TEXT_MAX - 1 || (text[0] != '%' && text[0] != '@' && text[0] != '&')) return 0;
     for (size_t n = REF_TEXT_MAX; n >= REF_TEXT_MAX - 1; n--)
         if (len >= n && ref_try(text, n, &ref)) return n;
     return 0;
