@@ -19,6 +19,8 @@
 #include "tests/bench/bench.h"
 #include "tests/bench/flume.h"
 #include "views/index_list.h"
+#include "views/view_messages.h"
+#include "views/view_record.h"
 
 /* Valgrind has no room for maps as large as the program asks for. These two stand in front of the real functions (the linker's
  * --wrap): its EINVAL becomes the kernel's ENOMEM, after which the log tries again with less, and LMDB gets a map of VIEWS_MAP bytes. */
@@ -65,6 +67,7 @@ HOT hot_lines(struct rows *rows, char *block);
 /* Entries. */
 HOT hot_list(struct list_iter *iter);
 /* Messages. */
+HOT hot_find(struct flume *flume, const struct ref *ids, size_t count);
 HOT hot_check(const struct slice *lines, struct feed_message *messages, size_t count);
 
 size_t hot_scan(const struct bench_records *records, struct message *message)
@@ -130,6 +133,20 @@ size_t hot_list(struct list_iter *iter)
     return count;
 }
 
+/* As a request for one message does it. */
+size_t hot_find(struct flume *flume, const struct ref *ids, size_t count)
+{
+    struct flume_read read;
+    struct log_record record;
+    for (size_t i = 0; i < count; i++) {
+        bench_must(flume_read_begin(flume, &read), "read");
+        if (flume_read_since(&read, flume_view(flume, VIEW_messages)) < 0) bench_die("the view is empty");
+        bench_must(messages_find(&read, &ids[i], &record), "find");
+        flume_read_end(&read);
+    }
+    return count;
+}
+
 /* What comes before an append, but for the signature: that is libsodium's, and three quarters of it all. */
 size_t hot_check(const struct slice *lines, struct feed_message *messages, size_t count)
 {
@@ -191,6 +208,17 @@ static void list_loop(struct flume *flume)
     told("list", hot_list(&iter));
     list_iter_close(&iter);
     flume_read_end(&read);
+}
+
+static void find_loop(struct flume *flume, const struct bench_records *records)
+{
+    struct ref *ids = calloc(records->count, sizeof *ids);
+    size_t count = 0;
+    if (ids == NULL) bench_die("out of memory");
+    for (size_t i = 0; i < records->count; i++)
+        count += record_key(records->values[i], &ids[count]) == OK;
+    told("find", hot_find(flume, ids, count));
+    free(ids);
 }
 
 /* ---- appending: the loop is the core's own, append_round in the indexer's thread ---- */
@@ -272,6 +300,7 @@ int main(int argc, char **argv)
     told("print", hot_print(&records, &out));
     lines_loop(flume, records.count);
     list_loop(flume);
+    find_loop(flume, &records);
     append_loops(argv[1], argv[2]);
 
     buf_free(&out);
