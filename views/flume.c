@@ -406,8 +406,8 @@ int64_t flume_read_since(const struct flume_read *read, const struct view *view)
 {
     struct snapshot *snapshot = snapshot_of(read);
     struct view_state state;
-    int64_t unasked, *noted = snapshot != NULL ? &snapshot->sinces[slot_of(read->flume, view)] : &unasked;
-    if (snapshot != NULL && *noted != 0) return *noted - SNAPSHOT_SINCE;
+    int64_t unasked = 0, *noted = snapshot != NULL ? &snapshot->sinces[slot_of(read->flume, view)] : &unasked;
+    if (*noted != 0) return *noted - SNAPSHOT_SINCE;
     int found = view_store_load(read->txn, view, &state);
     if (found < 0) return SEQ_EMPTY;
     int64_t since = found == 1 ? state.since : SEQ_EMPTY;

@@ -298,7 +298,7 @@ static int messages_find_runs(const struct flume_read *read, kv_table table, con
 {
     struct snapshot *snapshot = snapshot_of(read);
     if (snapshot != NULL && snapshot->runs.known) return messages_probe(read, &snapshot->runs, id, ret_record);
-    struct snapshot_runs here, *runs = snapshot != NULL ? &snapshot->runs : &here;
+    struct snapshot_runs here = { .known = false }, *runs = snapshot != NULL ? &snapshot->runs : &here;
     struct kv_cursor *cursor;
     struct slice key, value;
     int err = kv_cursor_open(read->txn, table, &cursor);
