@@ -32,6 +32,7 @@ static struct {
     char data[SCRATCH_PATH], views[SCRATCH_PATH], port[SCRATCH_PATH], tokens[SCRATCH_PATH], secret[SCRATCH_PATH];
     char where[160];
     _Atomic bool over;
+    size_t left, kept; /* descriptors that are open after a start and its end, and how many may be */
     unsigned long served, failed;
 } starts;
 
@@ -139,13 +140,25 @@ static bool run_place(const struct fault_plan *plan)
     starts.served += code == 0;
     starts.failed += code != 0;
     check_that(access(starts.port, F_OK) != 0, starts.where, "the port file is still there");
-    check_that(entries("/proc/self/fd") == descriptors, starts.where, "descriptors are left open");
+    starts.left = entries("/proc/self/fd") - descriptors;
+    check_that(starts.left <= starts.kept, starts.where, "%zu descriptors are left open", starts.left);
     for (int waited = 0; entries("/proc/self/task") != threads;
          waited++) { /* a thread that was joined may still be listed for a moment */
         check_that(waited < LATE_MS, starts.where, "threads are left behind");
         (void)poll(NULL, 0, 1);
     }
     return fired;
+}
+
+/* libwebsockets 4.3 leaves an eventfd open for each context that there was; others open something once. One that nothing failed in says how many. */
+static void measure_kept(void)
+{
+    const struct fault_plan nothing = { FAULT_ALLOC, 0, ENOMEM, FAULT_ONCE };
+    starts.kept = 16;
+    for (int i = 0; i < 2; i++)
+        check_that(!run_place(&nothing), starts.where, "something did");
+    starts.kept = starts.left;
+    check_that(starts.kept <= 1, starts.where, "%zu descriptors are left open", starts.kept);
 }
 
 static void run_kind(enum fault_kind kind, int number, unsigned long every)
@@ -203,7 +216,7 @@ int main(int argc, char **argv)
     prepare();
     (void)printf("start: SLUICE_TEST_SEED=%llu, each %lu-th place\n", (unsigned long long)starts.dice.seed, every);
     (void)snprintf(starts.where, sizeof starts.where, "start: nothing fails");
-    check_that(!run_place(&(struct fault_plan){ FAULT_ALLOC, 0, ENOMEM, FAULT_ONCE }), starts.where, "but it did");
+    measure_kept();
     run_kind(FAULT_THREAD, EAGAIN, 1);
     run_kind(FAULT_ALLOC, ENOMEM, every);
     run_kind(FAULT_OPEN, EMFILE, every > 4 ? 4 : every);
