@@ -131,17 +131,17 @@ static void check_codec(enum log_codec codec)
     sample_free(&sample);
 }
 
-Test(logs_cut, a_53_bit_log_opens_at_every_byte, .timeout = 60)
+Test(logs_cut, a_53_bit_log_opens_at_every_byte, .timeout = 300)
 {
     check_codec(LOG_CODEC_53);
 }
 
-Test(logs_cut, a_48_bit_log_opens_at_every_byte, .timeout = 60)
+Test(logs_cut, a_48_bit_log_opens_at_every_byte, .timeout = 300)
 {
     check_codec(LOG_CODEC_48);
 }
 
-Test(logs_cut, a_32_bit_log_opens_at_every_byte, .timeout = 60)
+Test(logs_cut, a_32_bit_log_opens_at_every_byte, .timeout = 300)
 {
     check_codec(LOG_CODEC_32);
 }
@@ -207,7 +207,7 @@ Test(logs_cut, an_end_without_its_beginning_is_no_record)
 }
 
 /* Every kind of rubbish behind the last record, also some that flumelog-offset takes for an end. */
-Test(logs_cut, rubbish_behind_the_last_record_is_cut_and_saved, .timeout = 60)
+Test(logs_cut, rubbish_behind_the_last_record_is_cut_and_saved, .timeout = 300)
 {
     struct sample sample = sample_make(LOG_CODEC_53);
     struct dice dice = dice_make();

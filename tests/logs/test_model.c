@@ -173,7 +173,7 @@ static void check_play(struct rig *rig)
     free(play);
 }
 
-Test(logs, random_operations_agree_with_the_model, .timeout = 120)
+Test(logs, random_operations_agree_with_the_model, .timeout = 300)
 {
     rig_each(check_play);
 }

@@ -19,7 +19,7 @@ static void end(void)
     api_kit_close(&kit);
 }
 
-TestSuite(api_fresh, .init = begin, .fini = end, .timeout = 60);
+TestSuite(api_fresh, .init = begin, .fini = end, .timeout = 300);
 
 /* The seq of the new record. */
 static int64_t append(void)

@@ -8,7 +8,7 @@
 
 #include "tests/unit/server/site.h"
 
-TestSuite(http, .init = site_start, .fini = site_stop, .timeout = 60);
+TestSuite(http, .init = site_start, .fini = site_stop, .timeout = 300);
 
 static void expect_once(const char *answer, const char *part)
 {

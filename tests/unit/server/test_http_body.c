@@ -8,7 +8,7 @@
 #include "tests/support/flume_kit.h"
 #include "tests/unit/server/site.h"
 
-TestSuite(http_body, .init = site_start, .fini = site_stop, .timeout = 60);
+TestSuite(http_body, .init = site_start, .fini = site_stop, .timeout = 300);
 
 Test(http_body, a_body_reaches_the_handler_whole)
 {

@@ -37,7 +37,7 @@ static void stop(void)
     http_kit_stop(&kit);
 }
 
-TestSuite(http_bulk, .init = start, .fini = stop, .timeout = 60);
+TestSuite(http_bulk, .init = start, .fini = stop, .timeout = 300);
 
 static int thread_of_answer(int fd, size_t bytes)
 {

@@ -267,7 +267,7 @@ static void expect_hello(void)
     }
 }
 
-Test(http_slow, who_asks_for_little_is_not_behind_who_asks_for_much, .timeout = 120)
+Test(http_slow, who_asks_for_little_is_not_behind_who_asks_for_much, .timeout = 300)
 {
     int pages[CLIENTS], streams[CLIENTS];
     unsigned two = 2, all = 2 * CLIENTS;
@@ -286,7 +286,7 @@ Test(http_slow, who_asks_for_little_is_not_behind_who_asks_for_much, .timeout = 
     http_kit_stop(&kit);
 }
 
-Test(http_slow, what_is_begun_anew_has_the_ids_that_were_asked_for, .timeout = 60)
+Test(http_slow, what_is_begun_anew_has_the_ids_that_were_asked_for, .timeout = 300)
 {
     start(2, 64);
     queries_go_on();
@@ -296,7 +296,7 @@ Test(http_slow, what_is_begun_anew_has_the_ids_that_were_asked_for, .timeout = 6
     http_kit_stop(&kit);
 }
 
-Test(http_slow, what_is_begun_anew_says_everything_once, .timeout = 60)
+Test(http_slow, what_is_begun_anew_says_everything_once, .timeout = 300)
 {
     start(2, 64);
     queries_go_on();
@@ -318,7 +318,7 @@ Test(http_slow, what_is_begun_anew_says_everything_once, .timeout = 60)
     http_kit_stop(&kit);
 }
 
-Test(http_slow, a_query_may_wait_where_it_takes_long, .timeout = 60)
+Test(http_slow, a_query_may_wait_where_it_takes_long, .timeout = 300)
 {
     start(2, 64);
     queries_go_on();
@@ -328,7 +328,7 @@ Test(http_slow, a_query_may_wait_where_it_takes_long, .timeout = 60)
     http_kit_stop(&kit);
 }
 
-Test(http_slow, what_takes_too_long_everywhere_is_503, .timeout = 60)
+Test(http_slow, what_takes_too_long_everywhere_is_503, .timeout = 300)
 {
     start(2, 64);
     char *answer = http_kit_ask(&kit, HEAD("/never") CLOSE);
@@ -338,7 +338,7 @@ Test(http_slow, what_takes_too_long_everywhere_is_503, .timeout = 60)
     http_kit_stop(&kit);
 }
 
-Test(http_slow, a_page_of_many_rows_holds_up_nobody, .timeout = 120)
+Test(http_slow, a_page_of_many_rows_holds_up_nobody, .timeout = 300)
 {
     int fds[CLIENTS];
     unsigned two = 2;
@@ -352,7 +352,7 @@ Test(http_slow, a_page_of_many_rows_holds_up_nobody, .timeout = 120)
     http_kit_stop(&kit);
 }
 
-Test(http_slow, a_page_of_as_many_rows_as_others_wait_for_is_made_at_once, .timeout = 60)
+Test(http_slow, a_page_of_as_many_rows_as_others_wait_for_is_made_at_once, .timeout = 300)
 {
     start(1, 1);
     queries_go_on();
@@ -388,7 +388,7 @@ static void ask_for_long(int fd)
     ask_on(fd, "", "{\"slow\":true}");
 }
 
-Test(http_slow, whose_query_took_long_is_not_tried_among_the_others_again, .timeout = 60)
+Test(http_slow, whose_query_took_long_is_not_tried_among_the_others_again, .timeout = 300)
 {
     start(2, 64);
     int fd = http_kit_connect(&kit);
@@ -401,7 +401,7 @@ Test(http_slow, whose_query_took_long_is_not_tried_among_the_others_again, .time
 }
 
 /* That a page is too long to be made on an HTTP thread is found out in no time, and says nothing of what it costs. */
-Test(http_slow, whose_pages_cost_much_are_begun_where_they_are_made, .timeout = 60)
+Test(http_slow, whose_pages_cost_much_are_begun_where_they_are_made, .timeout = 300)
 {
     const unsigned pages = 8;
     start(1, 1);
@@ -424,7 +424,7 @@ static bool among_others(int fd)
     return others;
 }
 
-Test(http_slow, who_asks_for_little_after_a_query_that_took_long_is_trusted_little_by_little, .timeout = 60)
+Test(http_slow, who_asks_for_little_after_a_query_that_took_long_is_trusted_little_by_little, .timeout = 300)
 {
     unsigned apart = 0;
     start(2, 64);
@@ -440,7 +440,7 @@ Test(http_slow, who_asks_for_little_after_a_query_that_took_long_is_trusted_litt
     http_kit_stop(&kit);
 }
 
-Test(http_slow, more_of_them_than_allowed_are_refused, .timeout = 60)
+Test(http_slow, more_of_them_than_allowed_are_refused, .timeout = 300)
 {
     int fds[CLIENTS];
     size_t three = 3;
@@ -467,7 +467,7 @@ Test(http_slow, more_of_them_than_allowed_are_refused, .timeout = 60)
 }
 
 /* The threads are all at work, and others' places are free. */
-Test(http_slow, one_address_does_not_take_the_places_of_all, .timeout = 60)
+Test(http_slow, one_address_does_not_take_the_places_of_all, .timeout = 300)
 {
     int fds[CLIENTS];
     size_t three = 3, four = 4;
@@ -511,7 +511,7 @@ static bool nobody_listens(void *ctx)
     return fd < 0;
 }
 
-Test(http_slow, a_server_that_stops_answers_those_in_line, .timeout = 60)
+Test(http_slow, a_server_that_stops_answers_those_in_line, .timeout = 300)
 {
     int pages[CLIENTS], streams[CLIENTS];
     unsigned one = 1, eight = 8;

@@ -63,7 +63,7 @@ static void other_work(void *ctx)
     (void)kit_until(is_set, &over);
 }
 
-Test(http_slow, a_stream_that_turns_slow_when_the_server_ends_is_cut, .timeout = 60)
+Test(http_slow, a_stream_that_turns_slow_when_the_server_ends_is_cut, .timeout = 300)
 {
     struct job other = { .work = other_work };
     http_kit_config(&kit);

@@ -9,7 +9,7 @@
 #include "tests/support/flume_kit.h"
 #include "tests/unit/server/site.h"
 
-TestSuite(http_stream, .init = site_start, .fini = site_stop, .timeout = 60);
+TestSuite(http_stream, .init = site_start, .fini = site_stop, .timeout = 300);
 
 Test(http_stream, a_stream_of_rows_ends)
 {

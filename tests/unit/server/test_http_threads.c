@@ -76,7 +76,7 @@ static void expect_answered(int fd)
 
 /* libmicrohttpd gives a connection to the thread that its number says, and counts it only there: a thread that found more than its share
  * waited for a lock of its own, and the whole server for that. */
-Test(http_threads, one_thread_may_have_all_connections, .timeout = 60)
+Test(http_threads, one_thread_may_have_all_connections, .timeout = 300)
 {
     int filled[FILLED], fds[CLIENTS];
     http_kit_config(&kit);
@@ -101,7 +101,7 @@ Test(http_threads, one_thread_may_have_all_connections, .timeout = 60)
 }
 
 /* Whoever stopped the server closed the log that a handler still read. */
-Test(http_threads, a_server_that_cannot_end_says_so, .timeout = 60)
+Test(http_threads, a_server_that_cannot_end_says_so, .timeout = 300)
 {
     http_kit_config(&kit);
     http_kit_start(&kit, routes);

@@ -99,7 +99,7 @@ static void teardown(void)
     scratch_remove(dir);
 }
 
-TestSuite(log_replaced, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(log_replaced, .init = setup, .fini = teardown, .timeout = 300);
 
 static int ask(enum api_method method, const char *target, const char *accept, struct api_reply *ret_reply)
 {

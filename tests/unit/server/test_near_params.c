@@ -34,7 +34,7 @@ static void end(void)
     api_kit_close(&kit);
 }
 
-TestSuite(near_params, .init = begin, .fini = end, .timeout = 60);
+TestSuite(near_params, .init = begin, .fini = end, .timeout = 300);
 #define NEAR 3
 
 static int status_of(const char *accept, struct api_told *told)

@@ -64,7 +64,7 @@ static void teardown(void)
     scratch_remove(dir);
 }
 
-TestSuite(rows_contacts, .init = setup, .fini = teardown, .timeout = 120);
+TestSuite(rows_contacts, .init = setup, .fini = teardown, .timeout = 300);
 
 static int list(struct server *server, int64_t limit)
 {

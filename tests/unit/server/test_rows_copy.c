@@ -34,7 +34,7 @@ static void teardown(void)
     corpus_free(&corpus);
 }
 
-TestSuite(rows_copy, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(rows_copy, .init = setup, .fini = teardown, .timeout = 300);
 
 static struct rows *rows_open(const struct filter_params *params)
 {

@@ -28,7 +28,7 @@ static void teardown(void)
     scratch_remove(dir);
 }
 
-TestSuite(rows_durable, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(rows_durable, .init = setup, .fini = teardown, .timeout = 300);
 
 Test(rows_durable, a_stream_waits_for_the_disk)
 {

@@ -41,7 +41,7 @@ static void teardown(void)
     corpus_stop(&served);
 }
 
-TestSuite(rows_graph, .init = setup, .fini = teardown, .timeout = 30);
+TestSuite(rows_graph, .init = setup, .fini = teardown, .timeout = 300);
 
 static int open_live(bool live, struct rows **ret_rows)
 {

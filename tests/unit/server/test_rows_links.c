@@ -39,7 +39,7 @@ static void teardown(void)
     api_kit_close(&kit);
 }
 
-TestSuite(rows_links, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(rows_links, .init = setup, .fini = teardown, .timeout = 300);
 
 static size_t times(const char *text, const char *part)
 {

@@ -40,7 +40,7 @@ static void teardown(void)
     corpus_stop(&served);
 }
 
-TestSuite(rows_people, .init = setup, .fini = teardown, .timeout = 30);
+TestSuite(rows_people, .init = setup, .fini = teardown, .timeout = 300);
 
 static struct contacts_params list_of(enum contacts_list list, int64_t limit)
 {

@@ -37,7 +37,7 @@ static void teardown(void)
     corpus_stop(&served);
 }
 
-TestSuite(rows_types, .init = setup, .fini = teardown, .timeout = 30);
+TestSuite(rows_types, .init = setup, .fini = teardown, .timeout = 300);
 
 static size_t count_rows(struct slice after, int64_t limit, struct buf *ret_next)
 {

@@ -62,7 +62,7 @@ static void teardown(void)
     scratch_remove(dir);
 }
 
-TestSuite(view_behind, .init = setup, .fini = teardown, .timeout = 30);
+TestSuite(view_behind, .init = setup, .fini = teardown, .timeout = 300);
 
 static void append(const char *text)
 {

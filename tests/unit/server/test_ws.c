@@ -35,7 +35,7 @@ static void shut(void)
     api_kit_close(&kit);
 }
 
-TestSuite(ws, .init = open_any, .fini = shut, .timeout = 60);
+TestSuite(ws, .init = open_any, .fini = shut, .timeout = 300);
 
 static void append(const char *value)
 {

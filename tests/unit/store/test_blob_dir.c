@@ -37,7 +37,7 @@ static void end(void)
     free(folder);
 }
 
-TestSuite(blob_dir, .init = begin, .fini = end, .timeout = 60);
+TestSuite(blob_dir, .init = begin, .fini = end, .timeout = 300);
 
 static int add(const char *text, uint8_t id[BLOB_ID_BYTES], bool *is_new)
 {

@@ -9,7 +9,7 @@
 #include "tests/support/scratch.h"
 #include "tests/unit/store/offset_kit.h"
 
-TestSuite(log_offset, .init = offset_begin, .fini = offset_end, .timeout = 60);
+TestSuite(log_offset, .init = offset_begin, .fini = offset_end, .timeout = 300);
 
 Test(log_offset, reads_the_files_of_flumelog_offset)
 {

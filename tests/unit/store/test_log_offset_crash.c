@@ -8,7 +8,7 @@
 #include "tests/support/scratch.h"
 #include "tests/unit/store/offset_kit.h"
 
-TestSuite(log_offset_crash, .init = offset_begin, .fini = offset_end, .timeout = 60);
+TestSuite(log_offset_crash, .init = offset_begin, .fini = offset_end, .timeout = 300);
 
 static void lock_say(long pid, int64_t end)
 {

@@ -7,7 +7,7 @@
 #include "tests/support/scratch.h"
 #include "tests/unit/store/offset_kit.h"
 
-TestSuite(log_offset_damage, .init = offset_begin, .fini = offset_end, .timeout = 60);
+TestSuite(log_offset_damage, .init = offset_begin, .fini = offset_end, .timeout = 300);
 
 struct damages {
     struct log_damage list[8];

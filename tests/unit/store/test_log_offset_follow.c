@@ -12,7 +12,7 @@
 #include "tests/support/scratch.h"
 #include "tests/unit/store/offset_kit.h"
 
-TestSuite(log_offset_follow, .init = offset_begin, .fini = offset_end, .timeout = 60);
+TestSuite(log_offset_follow, .init = offset_begin, .fini = offset_end, .timeout = 300);
 
 Test(log_offset_follow, the_second_owner_is_told_who_the_first_is)
 {

@@ -25,8 +25,8 @@ struct sample {
     int64_t seqs[RECORDS + 1];
 };
 
-TestSuite(log_offset_salvage, .init = offset_begin, .fini = offset_end, .timeout = 120);
-TestSuite(log_offset_whole, .init = offset_begin, .fini = offset_end, .timeout = 120);
+TestSuite(log_offset_salvage, .init = offset_begin, .fini = offset_end, .timeout = 300);
+TestSuite(log_offset_whole, .init = offset_begin, .fini = offset_end, .timeout = 300);
 
 static void sample_make(struct sample *sample, enum log_codec codec)
 {

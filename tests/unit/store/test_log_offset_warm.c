@@ -10,7 +10,7 @@
 #include "tests/support/scratch.h"
 #include "tests/unit/store/offset_kit.h"
 
-TestSuite(log_offset_warm, .init = offset_begin, .fini = offset_end, .timeout = 60);
+TestSuite(log_offset_warm, .init = offset_begin, .fini = offset_end, .timeout = 300);
 
 static void put_mib(struct log *log, int mib)
 {

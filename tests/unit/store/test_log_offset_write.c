@@ -12,7 +12,7 @@
 #include "tests/support/scratch.h"
 #include "tests/unit/store/offset_kit.h"
 
-TestSuite(log_offset_write, .init = offset_begin, .fini = offset_end, .timeout = 60);
+TestSuite(log_offset_write, .init = offset_begin, .fini = offset_end, .timeout = 300);
 
 Test(log_offset_write, an_owner_does_not_write_over_what_somebody_else_wrote)
 {

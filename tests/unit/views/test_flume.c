@@ -25,7 +25,7 @@ static void teardown(void)
     scratch_remove(dir);
 }
 
-TestSuite(flume, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(flume, .init = setup, .fini = teardown, .timeout = 300);
 
 static struct flume *open_it(void)
 {

@@ -8,7 +8,7 @@
 #include "tests/unit/views/append_kit.h"
 #include "views/flume_internal.h"
 
-TestSuite(append_any, .init = append_open_any, .fini = append_close, .timeout = 60);
+TestSuite(append_any, .init = append_open_any, .fini = append_close, .timeout = 300);
 
 Test(append_any, a_strong_append_is_synced_and_a_relaxed_one_soon)
 {

@@ -12,7 +12,7 @@
 #include "views/flume_internal.h"
 #include "views/view_messages.h"
 
-TestSuite(append_ssb, .init = append_open_ssb, .fini = append_close, .timeout = 60);
+TestSuite(append_ssb, .init = append_open_ssb, .fini = append_close, .timeout = 300);
 
 #define MESSAGES_MAX 300
 static struct feed_message messages[MESSAGES_MAX];

@@ -38,7 +38,7 @@ static void teardown(void)
     scratch_remove(dir);
 }
 
-TestSuite(flume_follow, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(flume_follow, .init = setup, .fini = teardown, .timeout = 300);
 
 static bool indexed(void *ctx)
 {

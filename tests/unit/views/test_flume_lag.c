@@ -19,7 +19,7 @@ static void start(struct flume_lag_limits limits)
     append_reopen();
 }
 
-TestSuite(flume_lag, .init = append_open_any, .fini = append_close, .timeout = 60);
+TestSuite(flume_lag, .init = append_open_any, .fini = append_close, .timeout = 300);
 
 static int64_t append(void)
 {
@@ -121,7 +121,7 @@ Test(flume_lag, leaves_late_views_that_catch_up_alone)
     expect_come(seqs[MANY - 1]);
 }
 
-TestSuite(flume_lag_ssb, .init = append_open_ssb, .fini = append_close, .timeout = 60);
+TestSuite(flume_lag_ssb, .init = append_open_ssb, .fini = append_close, .timeout = 300);
 
 /* A message is held until the views know it, and its feed is: that is memory. */
 Test(flume_lag_ssb, holds_no_more_than_so_many_entries)

@@ -39,7 +39,7 @@ static void teardown(void)
     scratch_remove(dir);
 }
 
-TestSuite(flume_late, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(flume_late, .init = setup, .fini = teardown, .timeout = 300);
 
 /* One record, and waits until the first view knows it. */
 static int64_t append(void)

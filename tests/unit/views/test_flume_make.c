@@ -14,7 +14,7 @@
 
 static const char *content = "{\"type\":\"test\"}";
 
-TestSuite(flume_make, .init = append_open_ssb, .fini = append_close, .timeout = 60);
+TestSuite(flume_make, .init = append_open_ssb, .fini = append_close, .timeout = 300);
 
 struct made {
     struct flume_append job;

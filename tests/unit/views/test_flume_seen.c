@@ -58,7 +58,7 @@ static void teardown(void)
     scratch_remove(dir);
 }
 
-TestSuite(flume_seen, .init = setup, .fini = teardown, .timeout = 30);
+TestSuite(flume_seen, .init = setup, .fini = teardown, .timeout = 300);
 
 static void ready(void *ctx, int err)
 {

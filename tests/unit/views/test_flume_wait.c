@@ -38,7 +38,7 @@ static void teardown(void)
     scratch_remove(dir);
 }
 
-TestSuite(flume_wait, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(flume_wait, .init = setup, .fini = teardown, .timeout = 300);
 
 static void note(void *ctx, int err)
 {

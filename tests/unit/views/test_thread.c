@@ -99,7 +99,7 @@ static int thread_of(unsigned count)
     return err;
 }
 
-Test(thread, as_many_messages_as_that_and_not_one_more, .timeout = 60)
+Test(thread, as_many_messages_as_that_and_not_one_more, .timeout = 300)
 {
     cr_expect_eq(thread_of(THREAD_MESSAGES_MAX), OK);
     cr_expect_eq(thread_of(THREAD_MESSAGES_MAX + 1), ERR_LIMIT);
