@@ -220,7 +220,7 @@ test: deps-test ## install, build, and run every suite; ends with "N passed, N f
 
 check: deps-check ## everything that needs no quiet machine: format, lint, layers, test, mutants, coverage, instructions, fuzzers
 	@$(MAKE) --no-print-directory format-check lint layers
-	@SLUICE_TEST_SEED=random $(MAKE) --no-print-directory test
+	@SLUICE_TEST_DICE=random $(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory mutants
 	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory bench-instructions

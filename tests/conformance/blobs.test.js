@@ -10,10 +10,10 @@ const boxes = require('pull-box-stream')
 const pull = require('pull-stream')
 const { Server, folder, generate } = require('../support/sluice')
 const { frames } = require('../support/offset_log')
-const { makeRandom } = require('../support/random')
+const { drawnSeed, makeRandom } = require('../support/random')
 
 const ZEROS = Buffer.alloc(24)
-const seed = Number(process.env.SLUICE_TEST_SEED) || Date.now() % 100000
+const seed = drawnSeed()
 
 const collect = (...through) => new Promise((resolve, reject) => pull(...through, pull.collect((err, all) => err ? reject(err) : resolve(Buffer.concat(all)))))
 const box = (key, ...chunks) => collect(pull.values(chunks), boxes.createBoxStream(key, ZEROS))

@@ -14,11 +14,11 @@ const Level = require('flumeview-level')
 const Query = require('flumeview-query')
 const Reduce = require('flumeview-reduce')
 const Offset = require('flumelog-offset')
-const { makeRandom } = require('../support/random')
+const { drawnSeed, makeRandom } = require('../support/random')
 const { ROOT, Server, folder, generate, importLines, until } = require('../support/sluice')
 
 const CLIENT = pathToFileURL(path.join(ROOT, 'api-spec', 'client', 'flumelog.js')).href
-const seed = Number(process.env.SLUICE_TEST_SEED || Date.now() % 1000000)
+const seed = drawnSeed()
 
 // ---- helpers
 

@@ -7,10 +7,10 @@ const ssbRef = require('ssb-ref')
 const ssbUri = require('ssb-uri2')
 const { Server, generate, importLines } = require('../support/sluice')
 const { connect } = require('../support/socket')
-const { makeRandom } = require('../support/random')
+const { drawnSeed, makeRandom } = require('../support/random')
 const { Author } = require('../support/author')
 
-const seed = Number(process.env.SLUICE_TEST_SEED) || Date.now() % 100000
+const seed = drawnSeed()
 const lines = generate(400, '--seed', String(seed), '--authors', '8')
 const records = lines.map((line) => JSON.parse(line))
 const escape = encodeURIComponent

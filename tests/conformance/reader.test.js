@@ -10,9 +10,9 @@ const ssbRef = require('ssb-ref')
 const ssbUri = require('ssb-uri2')
 const { Server, folder, generate } = require('../support/sluice')
 const { frames } = require('../support/offset_log')
-const { makeRandom } = require('../support/random')
+const { drawnSeed, makeRandom } = require('../support/random')
 
-const seed = Number(process.env.SLUICE_TEST_SEED) || Date.now() % 100000
+const seed = drawnSeed()
 const hash = (text) => crypto.createHash('sha256').update(text).digest('base64')
 const feedOf = (n) => '@' + hash('reader ' + n) + '.ed25519'
 const keyOf = (n) => '%' + hash('post ' + n) + '.sha256'

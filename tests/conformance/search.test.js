@@ -6,9 +6,9 @@ const assert = require('node:assert')
 const crypto = require('node:crypto')
 const WebSocket = require('ws')
 const { Server, generate, importLines, until } = require('../support/sluice')
-const { makeRandom } = require('../support/random')
+const { makeRandom, seedsWith } = require('../support/random')
 
-const seeds = process.env.SLUICE_TEST_SEED ? [Number(process.env.SLUICE_TEST_SEED)] : [1, Date.now() % 100000 + 2]
+const seeds = seedsWith(1)
 const hash = (text) => crypto.createHash('sha256').update(text).digest('base64')
 const feedOf = (n) => '@' + hash('feed ' + n) + '.ed25519'
 const AUTHORS = 12

@@ -14,9 +14,9 @@ const { normalizeChannel } = require('ssb-ref')
 const { Server, folder, generate } = require('../support/sluice')
 const { frames } = require('../support/offset_log')
 const { connect } = require('../support/socket')
-const { makeRandom } = require('../support/random')
+const { makeRandom, seedsWith } = require('../support/random')
 
-const seeds = process.env.SLUICE_TEST_SEED ? [Number(process.env.SLUICE_TEST_SEED)] : [1, 2, Date.now() % 100000 + 3]
+const seeds = seedsWith(1, 2)
 const AUTHORS = 30
 
 const hash = (text) => crypto.createHash('sha256').update(text).digest('base64')

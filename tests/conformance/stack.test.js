@@ -10,10 +10,10 @@ const ssbKeys = require('ssb-keys')
 const ssbRef = require('ssb-ref')
 const ssbSort = require('ssb-sort')
 const { Server, folder, until } = require('../support/sluice')
-const { makeRandom } = require('../support/random')
+const { drawnSeed, makeRandom } = require('../support/random')
 const { stack } = require('../support/ssb_stack')
 
-const seed = process.env.SLUICE_TEST_SEED ? Number(process.env.SLUICE_TEST_SEED) : Date.now() % 100000
+const seed = drawnSeed()
 const PEOPLE = 8
 const MESSAGES = 320
 const TOKEN = 'the-token-of-the-owner-himself'

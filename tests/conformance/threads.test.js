@@ -9,9 +9,9 @@ const ssbRef = require('ssb-ref')
 const ssbSort = require('ssb-sort')
 const { Server, folder, generate, shown } = require('../support/sluice')
 const { frames } = require('../support/offset_log')
-const { makeRandom } = require('../support/random')
+const { makeRandom, seedsWith } = require('../support/random')
 
-const seeds = process.env.SLUICE_TEST_SEED ? [Number(process.env.SLUICE_TEST_SEED)] : [1, 2, Date.now() % 100000 + 3]
+const seeds = seedsWith(1, 2)
 const escape = encodeURIComponent
 
 // ---- the log: generated threads, some messages lost, some received in another order, replies to replies

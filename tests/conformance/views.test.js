@@ -12,10 +12,10 @@ const ssbRef = require('ssb-ref')
 const ssbSocialIndex = require('ssb-social-index')
 const { Server, folder, generate, shown } = require('../support/sluice')
 const { frames } = require('../support/offset_log')
-const { makeRandom } = require('../support/random')
+const { makeRandom, seedsWith } = require('../support/random')
 
 const MESSAGES = 3000
-const seeds = process.env.SLUICE_TEST_SEED ? [Number(process.env.SLUICE_TEST_SEED)] : [1, 2, Date.now() % 100000 + 3]
+const seeds = seedsWith(1, 2)
 
 // ---- the log and what a reader of it may know
 

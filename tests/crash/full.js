@@ -8,12 +8,12 @@ const os = require('node:os')
 const path = require('node:path')
 const { spawnSync } = require('node:child_process')
 const { BIN, Server, generate, until } = require('../support/sluice')
-const { makeRandom } = require('../support/random')
+const { drawnSeed, makeRandom } = require('../support/random')
 const { Ledger, checkFolder } = require('./ledger')
 const { Feeds, write, readSocket } = require('./load')
 
 const [mode, mounted] = process.argv.slice(2)
-const seed = Number(process.env.SLUICE_TEST_SEED || Date.now() % 1000000)
+const seed = drawnSeed()
 const roll = makeRandom(seed).below
 const WRITERS = 4
 const LIMIT = 400000 // bytes of a file, for mode `limit`

@@ -6,12 +6,12 @@ const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const { Server, generate, until } = require('../support/sluice')
-const { makeRandom } = require('../support/random')
+const { drawnSeed, makeRandom } = require('../support/random')
 const { Ledger, checkFolder } = require('./ledger')
 const { Feeds, write, readSocket, readStream, askDurable, query } = require('./load')
 
 const rounds = Number(process.argv[2] || 6)
-const seed = Number(process.argv[3] || process.env.SLUICE_TEST_SEED || Date.now() % 1000000)
+const seed = Number(process.argv[3]) || drawnSeed()
 const roll = makeRandom(seed).below
 const WRITERS = 6
 

@@ -1,10 +1,10 @@
 'use strict'
 // What lists say while they are followed: over lines, events and WebSockets the rows that come, folded by what they are about, are in the end those
-// that a fresh GET gives. Messages are drawn at random; the seed is printed, and SEED repeats it.
+// that a fresh GET gives. Messages are drawn at random; the seed is printed, and SLUICE_TEST_SEED repeats it.
 const test = require('node:test')
 const assert = require('node:assert')
 const { Author } = require('../support/author')
-const { makeRandom } = require('../support/random')
+const { drawnSeed, makeRandom } = require('../support/random')
 const { Server, folder, importLines, until } = require('../support/sluice')
 const { connect } = require('../support/socket')
 
@@ -126,10 +126,10 @@ async function followAll(t, server, lists, socket) {
   return followers
 }
 
-const seed = Number(process.env.SEED) || Math.floor(Math.random() * 0x7fffffff)
+const seed = drawnSeed()
 
 test(`rows of lists that are followed add up to the lists (seed ${seed})`, async (t) => {
-  t.diagnostic(`SEED=${seed}`)
+  t.diagnostic(`SLUICE_TEST_SEED=${seed}`)
   const world = new World(seed)
   let old = world.many(60)
   while (world.roots.length === 0) old = [...old, world.next()]

@@ -15,4 +15,10 @@ function makeRandom(seed) {
   return { bits, below, fraction: () => bits() / 4294967296, chance: (percent) => below(100) < percent, pick: (list) => list[below(list.length)] }
 }
 
-module.exports = { makeRandom }
+// SLUICE_TEST_SEED, which repeats a run; or what tests/run gives to all of them; or another one each time.
+const drawnSeed = () => Number(process.env.SLUICE_TEST_SEED || process.env.SLUICE_TEST_DICE) || Date.now() % 1000000 + 3
+
+// Those that are always tried and the drawn one; with SLUICE_TEST_SEED that one alone.
+const seedsWith = (...always) => process.env.SLUICE_TEST_SEED ? [drawnSeed()] : [...always, drawnSeed()]
+
+module.exports = { drawnSeed, makeRandom, seedsWith }

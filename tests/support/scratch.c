@@ -107,6 +107,7 @@ int64_t scratch_size(const char *path)
 struct dice dice_make(void)
 {
     const char *given = getenv("SLUICE_TEST_SEED");
+    if (given == NULL) given = getenv("SLUICE_TEST_DICE");
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
     uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)now.tv_nsec ^ ((uint64_t)now.tv_sec << 20);

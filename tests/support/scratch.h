@@ -27,7 +27,8 @@ struct dice {
     uint64_t seed;
 };
 
-/* From SLUICE_TEST_SEED, else from the clock; say `seed` in every message of a failure. */
+/* From SLUICE_TEST_SEED, which repeats a run, else from SLUICE_TEST_DICE, which tests/run gives to all of them, else from the clock; say `seed` in
+ * every message of a failure. */
 struct dice dice_make(void);
 uint64_t dice_roll(struct dice *dice, uint64_t sides); /* 0 … sides - 1 */
 
