@@ -72,7 +72,6 @@ function show(first = false) {
   const shown = { view: make({ ...route, signal: end.signal }), end, scroll: 0 }
   kept.set(here, shown)
   place(shown, first)
-  if (!first) return shown.view.begin()
   main.setAttribute('aria-busy', 'true')
   listening.then(() => {
     if (!end.signal.aborted) shown.view.begin()

@@ -149,8 +149,9 @@ test('what a view is made of is asked for behind the place from which on the pag
       order.push('head')
       return route.continue()
     })
-    await page.route(/\/(threads|about|votes)/, (route) => { order.push('view'); return route.continue() })
+    await page.route(/\/(threads|about|votes|channels)/, (route) => { order.push('view'); return route.continue() })
   } })
+  await page.evaluate(() => { location.hash = '#/channels' }) // nor does who goes elsewhere at once
   await live(page)
   await settled(page)
   assert.strictEqual(order.indexOf('head'), 0)
